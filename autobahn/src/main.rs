@@ -1,0 +1,200 @@
+//! Runs the Autobahn TestSuite against wirefan in both roles, side by side, and judges its reports.
+//! This file: the options, and the order of things. `README.md` tells how to read the result.
+
+mod cases;
+mod client;
+mod client_role;
+mod error;
+mod job;
+mod progress;
+mod python;
+mod report;
+mod role;
+mod run;
+mod server_role;
+mod suite;
+mod table;
+
+use core::sync::atomic::AtomicBool;
+use core::time::Duration;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use crate::cases::Case;
+use crate::error::Error;
+use crate::job::Bound;
+use crate::role::Role;
+use crate::run::Setup;
+use crate::server_role::Server;
+use crate::suite::Suite;
+use crate::table::Table;
+
+/// Exit codes beside 0.
+const BAD_VERDICT: u8 = 1;
+const NO_VERDICT: u8 = 2;
+
+/// Runs the Autobahn TestSuite against wirefan and judges its reports.
+///
+/// Without options: gets the suite (once), builds wirefan, runs all cases in both roles, prints a
+/// table for each. Everything it makes is below target/autobahn.
+#[derive(Debug, Parser)]
+#[command(after_help = "\
+Examples:
+  cargo run --release -p autobahn                                      everything, in ten minutes
+  cargo run --release -p autobahn -- --cases 1,2,3,4,5,6,7,9,10        all but compression, in half a one
+  cargo run --release -p autobahn -- --role client --cases 9 --cases 5.19
+  cargo run --release -p autobahn -- --server ws://127.0.0.1:9001      some other server
+
+Exit code: 0 if every case is as good as it can be, 1 if one is not, 2 if there is no verdict.")]
+struct Options {
+    /// The role of wirefan: tested as a server, as a client, or as both side by side [default:
+    /// both]
+    #[arg(long, value_enum)]
+    role: Option<RoleChoice>,
+
+    /// Test the server at URL (ws://…) instead of wirefan; the server role only
+    #[arg(long, value_name = "URL", value_parser = url)]
+    server: Option<String>,
+
+    /// Only these cases: one (5.19), or all that begin so (9, 9.*, 6.4); repeatable
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    cases: Vec<String>,
+
+    /// Test this wirefan binary instead of building one
+    #[arg(long, value_name = "PATH", conflicts_with = "server")]
+    wirefan: Option<PathBuf>,
+
+    /// Install the suite with this Python 2.7 instead of one that is found
+    #[arg(long, value_name = "PATH")]
+    python: Option<PathBuf>,
+
+    /// Longest time for the run of a role, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    timeout: u64,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum RoleChoice {
+    Server,
+    Client,
+    Both,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let cases = cases::select(&options.cases).unwrap_or_else(|why| usage_error(&why));
+    if options.server.is_some() && !matches!(options.role, None | Some(RoleChoice::Server)) {
+        usage_error("--server is about the server role only");
+    }
+    match judge_all(&options, &cases) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("autobahn: {error}");
+            ExitCode::from(NO_VERDICT)
+        }
+    }
+}
+
+/// Runs and prints everything.
+fn judge_all(options: &Options, cases: &[Case]) -> Result<ExitCode, Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register(signal, Arc::clone(&stop)).map_err(Error::io("a signal handler"))?;
+    }
+    let forever = Bound::new(&stop, Duration::MAX);
+    let target = target_folder()?;
+    let home = target.join("autobahn");
+    fs::create_dir_all(home.join("logs")).map_err(Error::io(home.display().to_string()))?;
+
+    let roles = roles(options, &target, forever)?;
+    let suite = Suite::obtain(&home, options.python.as_deref(), forever)?;
+    let limit = Duration::from_secs(options.timeout);
+    let setup = Setup {
+        suite,
+        home,
+        limit,
+        stop: Arc::clone(&stop),
+    };
+    for role in &roles {
+        eprintln!(
+            "{}: {} cases on {}",
+            role.name(),
+            cases.len(),
+            role.describe()
+        );
+    }
+    let results = role::run_all(&roles, &setup, cases);
+
+    let mut code = 0;
+    for (role, result) in roles.iter().zip(results) {
+        match result {
+            Ok(verdicts) => {
+                print!(
+                    "\n{}: {}\n{}",
+                    role.name(),
+                    role.describe(),
+                    Table(&verdicts)
+                );
+                println!(
+                    "pages: {}",
+                    role.reports(&setup).join("index.html").display()
+                );
+                let bad = verdicts.iter().any(|verdict| !verdict.passes());
+                code = code.max(if bad { BAD_VERDICT } else { 0 });
+            }
+            Err(error) => {
+                println!("\n{}: no verdict: {error}", role.name());
+                code = NO_VERDICT;
+            }
+        }
+    }
+    Ok(code.into())
+}
+
+/// What is to be tested; our server is built if it is needed.
+fn roles(options: &Options, target: &Path, bound: Bound<'_>) -> Result<Vec<Role>, Error> {
+    let mut roles = Vec::new();
+    if options.role != Some(RoleChoice::Client) {
+        roles.push(Role::Server(match (&options.server, &options.wirefan) {
+            (Some(url), _) => Server::At(url.clone()),
+            (None, Some(program)) => Server::Wirefan(program.clone()),
+            (None, None) => Server::Wirefan(server_role::build(target, bound)?),
+        }));
+    }
+    if options.role != Some(RoleChoice::Server) && options.server.is_none() {
+        roles.push(Role::Client);
+    }
+    Ok(roles)
+}
+
+/// The folder that cargo builds into, which this program came from.
+fn target_folder() -> Result<PathBuf, Error> {
+    let program = std::env::current_exe().map_err(Error::io("this program's path"))?;
+    let marked = program
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").exists());
+    Ok(marked.map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")),
+        Path::to_path_buf,
+    ))
+}
+
+fn url(text: &str) -> Result<String, &'static str> {
+    match text.starts_with("ws://") || text.starts_with("wss://") {
+        true => Ok(text.into()),
+        false => Err("a URL here begins with ws:// or wss://"),
+    }
+}
+
+fn usage_error(why: &str) -> ! {
+    Options::command()
+        .error(ErrorKind::ValueValidation, why)
+        .exit()
+}

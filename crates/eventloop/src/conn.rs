@@ -1,0 +1,168 @@
+//! [`Conn`]: a connection in a handler's hand.
+
+use core::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use wirefan_protocol::{CloseCode, Frame, Kind, SendError};
+
+use crate::slot::NEVER;
+use crate::state::Core;
+use crate::{CloseCause, ConnId, Ctx, Message, Sent};
+
+/// A connection, for the length of one call. To reach it later or from elsewhere, keep its [`ConnId`].
+///
+/// What is sent here is written when the call (or the read that led to it) is over, all of it at once.
+pub struct Conn<'a, P> {
+    pub(crate) core: &'a mut Core<P>,
+    pub(crate) slot: u32,
+    pub(crate) id: ConnId,
+    pub(crate) addr: SocketAddr,
+    pub(crate) peer: &'a mut P,
+}
+
+impl<P> Conn<'_, P> {
+    /// What the connection is called.
+    pub fn id(&self) -> ConnId {
+        self.id
+    }
+
+    /// What you keep for it.
+    pub fn peer(&mut self) -> &mut P {
+        self.peer
+    }
+
+    /// The other end of the transport.
+    pub fn remote_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Sends a message.
+    #[inline]
+    pub fn send(&mut self, message: Message<'_>) -> Sent {
+        let (kind, payload) = message.parts();
+        self.core.send(self.slot, kind, payload)
+    }
+
+    /// Sends a text message.
+    #[inline]
+    pub fn send_text(&mut self, text: &str) -> Sent {
+        self.core.send(self.slot, Kind::Text, text.as_bytes())
+    }
+
+    /// Sends a binary message.
+    #[inline]
+    pub fn send_binary(&mut self, data: &[u8]) -> Sent {
+        self.core.send(self.slot, Kind::Binary, data)
+    }
+
+    /// Sends an encoded message.
+    pub fn send_frame(&mut self, frame: &Frame) -> Sent {
+        self.core.send_frame(self.slot, frame)
+    }
+
+    /// Sends a ping of at most 125 bytes. The loop pings quiet peers by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::AfterClose`], [`SendError::ControlTooLong`].
+    pub fn send_ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.core.ping(self.slot, payload)
+    }
+
+    /// Starts the closing handshake (RFC 6455 §7.1.2), behind all that was sent. No message comes any more, all
+    /// subscriptions end, and [`Handler::closed`](crate::Handler::closed) follows when the transport has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::AfterClose`], [`SendError::InvalidCloseCode`], [`SendError::ReasonTooLong`].
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        self.core
+            .close(self.slot, code, reason, CloseCause::WeClosed { code })
+    }
+
+    /// Makes this connection a member of a topic; a topic is whatever someone subscribed to.
+    pub fn subscribe(&mut self, topic: &str) {
+        self.core.subscribe(self.slot, topic);
+    }
+
+    /// Ends a membership; what was published before still arrives. Returns whether there was one.
+    pub fn unsubscribe(&mut self, topic: &str) -> bool {
+        self.core.unsubscribe(self.slot, topic)
+    }
+
+    /// Publishes to every other member of a topic, on every worker.
+    #[inline]
+    pub fn publish(&mut self, topic: &str, message: Message<'_>) {
+        let (kind, payload) = message.parts();
+        self.core.publish(topic, kind, payload, Some(self.slot));
+    }
+
+    /// Publishes to every member of a topic, this one included.
+    #[inline]
+    pub fn publish_all(&mut self, topic: &str, message: Message<'_>) {
+        let (kind, payload) = message.parts();
+        self.core.publish(topic, kind, payload, None);
+    }
+
+    /// The bytes that the socket has refused, with those behind them, and what keeping them costs.
+    pub fn backlog(&self) -> usize {
+        self.core
+            .slots
+            .get(self.slot)
+            .map_or(0, |slot| slot.backlog())
+    }
+
+    /// Reads nothing more from this connection. What has been read already still comes.
+    pub fn pause_reading(&mut self) {
+        if let Some(slot) = self.core.slots.get_mut(self.slot) {
+            slot.flags.paused = true;
+        }
+    }
+
+    /// Reads on.
+    pub fn resume_reading(&mut self) {
+        if let Some(slot) = self.core.slots.get_mut(self.slot) {
+            slot.flags.paused = false;
+            self.core.read_again(self.slot);
+        }
+    }
+
+    /// Has [`Handler::timer`](crate::Handler::timer) called once, after this time or up to a tenth of a second later.
+    /// A timer set before is replaced.
+    pub fn set_timer(&mut self, after: Duration) {
+        self.core.set_timer(self.slot, self.core.now.after(after));
+    }
+
+    /// Forgets the timer.
+    pub fn clear_timer(&mut self) {
+        if let Some(slot) = self.core.slots.get_mut(self.slot) {
+            slot.timer = NEVER;
+        }
+    }
+
+    /// The worker, for what concerns other connections.
+    pub fn server(&mut self) -> Ctx<'_, P> {
+        Ctx { core: self.core }
+    }
+}
+
+impl<P: fmt::Debug> fmt::Debug for Conn<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conn")
+            .field("id", &self.id)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Message<'a> {
+    /// What it is, and its bytes.
+    #[inline]
+    pub(crate) fn parts(self) -> (Kind, &'a [u8]) {
+        match self {
+            Message::Text(text) => (Kind::Text, text.as_bytes()),
+            Message::Binary(data) => (Kind::Binary, data),
+        }
+    }
+}

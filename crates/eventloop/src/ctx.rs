@@ -1,0 +1,131 @@
+//! [`Ctx`]: the worker in a handler's hand.
+
+use wirefan_protocol::handshake::Reply;
+use wirefan_protocol::{CloseCode, Frame};
+
+use crate::mailbox::Post;
+use crate::slot::Stage;
+use crate::state::Core;
+use crate::{Acceptance, CloseCause, ConnId, Decision, Message, Sent};
+
+/// The worker, for the length of one call. [`Conn::server`](crate::Conn::server) gives it too.
+#[derive(Debug)]
+pub struct Ctx<'a, P> {
+    pub(crate) core: &'a mut Core<P>,
+}
+
+impl<P> Ctx<'_, P> {
+    /// Publishes to every member of a topic, on every worker.
+    pub fn publish(&mut self, topic: &str, message: Message<'_>) {
+        let (kind, payload) = message.parts();
+        self.core.publish(topic, kind, payload, None);
+    }
+
+    /// Sends a message to any connection of the server. One on another worker gets it there; that it does is not known
+    /// here, and [`Sent::Queued`] is returned.
+    pub fn send(&mut self, to: ConnId, message: Message<'_>) -> Sent {
+        if to.worker == self.core.worker {
+            let (kind, payload) = message.parts();
+            return match self.core.slots.find(to) {
+                Some(index) => self.core.send(index, kind, payload),
+                None => Sent::Dropped,
+            };
+        }
+        let frame = match message {
+            Message::Text(text) => Frame::text(text),
+            Message::Binary(data) => Frame::binary(data),
+        };
+        self.send_frame(to, &frame)
+    }
+
+    /// Sends an encoded message to any connection of the server, sharing its bytes.
+    pub fn send_frame(&mut self, to: ConnId, frame: &Frame) -> Sent {
+        if to.worker != self.core.worker {
+            return self.post(
+                to,
+                Post::Send {
+                    to,
+                    frame: frame.clone(),
+                },
+            );
+        }
+        match self.core.slots.find(to) {
+            Some(index) => self.core.send_frame(index, frame),
+            None => Sent::Dropped,
+        }
+    }
+
+    /// Starts the closing handshake of any connection of the server; nothing happens if it is gone or if the code may
+    /// not be sent.
+    pub fn close(&mut self, conn: ConnId, code: CloseCode, reason: &str) {
+        if conn.worker != self.core.worker {
+            let _ = self.post(
+                conn,
+                Post::Close {
+                    conn,
+                    code,
+                    reason: reason.into(),
+                },
+            );
+        } else if let Some(index) = self.core.slots.find(conn) {
+            let _ = self
+                .core
+                .close(index, code, reason, CloseCause::WeClosed { code });
+        }
+    }
+
+    /// How many members a topic has, on all workers.
+    pub fn members(&self, topic: &str) -> usize {
+        self.core.topics.members(topic)
+    }
+
+    /// How many connections this worker has, those in their handshake included.
+    pub fn connections(&self) -> usize {
+        self.core.slots.len()
+    }
+
+    /// Accepts a request that was to be decided [later](Decision::Later). Returns whether it still waited; it must be
+    /// on this worker ([`ConnId::worker`]).
+    pub fn accept(&mut self, id: ConnId, acceptance: Acceptance<P>) -> bool {
+        self.decide(id, Decision::Accept(acceptance))
+    }
+
+    /// Answers a request that was to be decided [later](Decision::Later). Returns whether it still waited; it must be
+    /// on this worker ([`ConnId::worker`]).
+    pub fn answer(&mut self, id: ConnId, reply: Reply<'static>) -> bool {
+        self.decide(id, Decision::Answer(reply))
+    }
+
+    fn decide(&mut self, id: ConnId, decision: Decision<P>) -> bool {
+        let Some(index) = self
+            .core
+            .slots
+            .find(id)
+            .filter(|_| id.worker == self.core.worker)
+        else {
+            return false;
+        };
+        let waits = matches!(
+            self.core.slots.get(index).map(|slot| &slot.stage),
+            Some(Stage::Held(_))
+        ) && !self
+            .core
+            .decided
+            .iter()
+            .any(|(decided, _)| *decided == index);
+        if waits {
+            // Opening calls the handler, and that never happens inside a call.
+            self.core.decided.push((index, decision));
+        }
+        waits
+    }
+
+    fn post(&mut self, to: ConnId, post: Post) -> Sent {
+        let Some(posts) = self.core.posts.get_mut(usize::from(to.worker)) else {
+            return Sent::Dropped;
+        };
+        posts.push(post);
+        self.core.note_poster();
+        Sent::Queued
+    }
+}

@@ -1,0 +1,186 @@
+//! [`EventLoop`]: a worker driven by `mio`. One thread, one poll; every socket is registered once and for all.
+
+use core::mem;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use wirefan_protocol::Millis;
+
+use crate::Handler;
+use crate::listener::Listener;
+use crate::mailbox::{Mail, Mailbox};
+use crate::slots::SlotToken;
+use crate::transport::Transport;
+use crate::worker::{Ready, Worker};
+
+/// Sockets looked at in one turn.
+const EVENTS: usize = 1024;
+
+/// The mailbox's token; the listeners' come below it. No slot has so high a number.
+pub(crate) const MAILBOX: Token = Token(usize::MAX);
+
+pub(crate) struct EventLoop<H: Handler> {
+    poll: Poll,
+    worker: Worker<H>,
+    listeners: Vec<Listener>,
+    /// Where accepted connections go if the port cannot be shared: to each worker in turn.
+    hand_out: Option<HandOut<H::Note>>,
+    start: Instant,
+}
+
+/// Shares out accepted connections among the workers.
+pub(crate) struct HandOut<N> {
+    pub(crate) mailboxes: Arc<[Arc<Mailbox<N>>]>,
+    pub(crate) next: usize,
+}
+
+impl<H: Handler> EventLoop<H> {
+    /// `start` is when the worker's time began.
+    pub(crate) fn new(
+        poll: Poll,
+        worker: Worker<H>,
+        mut listeners: Vec<Listener>,
+        hand_out: Option<HandOut<H::Note>>,
+        start: Instant,
+    ) -> io::Result<Self> {
+        for (place, listener) in listeners.iter_mut().enumerate() {
+            let token = Token(MAILBOX.0 - 1 - place);
+            poll.registry()
+                .register(&mut listener.socket, token, Interest::READABLE)?;
+        }
+        Ok(Self {
+            poll,
+            worker,
+            listeners,
+            hand_out,
+            start,
+        })
+    }
+
+    /// Turns until a shutdown is complete.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        while !self.worker.is_done() {
+            let timeout = self.timeout();
+            match self.poll.poll(&mut events, timeout) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            self.worker.core.now = millis(self.start);
+            for event in &events {
+                self.event(event);
+            }
+            self.accept();
+            self.admit_arrivals();
+            // With more sockets ready than were told, the others are heard before any deadline strikes.
+            self.worker.turn(events.iter().count() < EVENTS);
+        }
+        Ok(())
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let accepts = self.listeners.iter().filter_map(Listener::next_try);
+        let next = self.worker.next_turn().into_iter().chain(accepts).min()?;
+        Some(Duration::from_millis(
+            next.0.saturating_sub(millis(self.start).0),
+        ))
+    }
+
+    fn event(&mut self, event: &Event) {
+        match event.token() {
+            MAILBOX => {
+                self.worker.open_mail();
+                if self.worker.shutdown.is_some() {
+                    self.close_listeners();
+                }
+            }
+            Token(token) => match self.listeners.get_mut(MAILBOX.0 - 1 - token) {
+                Some(listener) => listener.ready(),
+                None => self.worker.ready(Ready {
+                    token: SlotToken(token),
+                    readable: event.is_readable() || event.is_error(),
+                    writable: event.is_writable(),
+                    read_closed: event.is_read_closed(),
+                }),
+            },
+        }
+    }
+
+    fn accept(&mut self) {
+        let now = self.worker.core.now;
+        let (worker, poll, hand_out) = (&mut self.worker, &self.poll, &mut self.hand_out);
+        for listener in &mut self.listeners {
+            listener.accept(now, |socket, addr| {
+                let own = match hand_out {
+                    Some(hand_out) => hand_out.give(socket, addr),
+                    None => Some((socket, addr)),
+                };
+                if let Some((socket, addr)) = own {
+                    admit(worker, poll, socket, addr);
+                }
+            });
+        }
+    }
+
+    fn admit_arrivals(&mut self) {
+        for (socket, addr) in mem::take(&mut self.worker.arrivals) {
+            admit(&mut self.worker, &self.poll, socket, addr);
+        }
+    }
+
+    /// What has been accepted by the system is ours to answer, also when it comes too late.
+    fn close_listeners(&mut self) {
+        self.hand_out = None;
+        self.listeners.iter_mut().for_each(Listener::ready);
+        while self.listeners.iter().any(|listener| {
+            listener
+                .next_try()
+                .is_some_and(|next| next <= self.worker.core.now)
+        }) {
+            self.accept();
+        }
+        self.listeners.clear();
+    }
+}
+
+/// Takes a connection in and registers it, for both directions and for good.
+fn admit<H: Handler>(worker: &mut Worker<H>, poll: &Poll, socket: TcpStream, addr: SocketAddr) {
+    let Some(token) = worker.admit(Transport::Tcp(socket), addr) else {
+        return;
+    };
+    let Some(slot) = worker.core.slots.get_mut(token.slot()) else {
+        return;
+    };
+    let Some(socket) = slot.socket.tcp() else {
+        return;
+    };
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    if let Err(error) = poll.registry().register(socket, Token(token.0), interest) {
+        tracing::warn!(%error, "cannot watch a connection");
+        worker
+            .core
+            .end(token.slot(), crate::CloseCause::Reset(error.kind()));
+    }
+}
+
+impl<N> HandOut<N> {
+    /// Gives a connection to the next worker, or back if that one has ended.
+    fn give(&mut self, socket: TcpStream, addr: SocketAddr) -> Option<(TcpStream, SocketAddr)> {
+        self.next = (self.next + 1) % self.mailboxes.len();
+        match self.mailboxes[self.next].insist(Mail::Accepted(socket, addr)) {
+            Some(Mail::Accepted(socket, addr)) => Some((socket, addr)),
+            _ => None,
+        }
+    }
+}
+
+/// The time since `start`.
+pub(crate) fn millis(start: Instant) -> Millis {
+    Millis(0).after(start.elapsed())
+}

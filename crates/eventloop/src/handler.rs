@@ -1,0 +1,254 @@
+//! [`Handler`]: what an application writes, and the values that its calls carry.
+
+use core::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use wirefan_protocol::handshake::{BadRequest, Reply, Request};
+use wirefan_protocol::{CloseCode, Error, Overdue};
+
+use crate::{Conn, ConnId, Ctx};
+
+/// Your side of every connection. One value for each worker thread.
+///
+/// A call never happens inside another one, nor inside something that you called. Calls must not block: every other
+/// connection of the worker waits meanwhile.
+///
+/// ```
+/// use wirefan_eventloop::{Caller, Conn, Ctx, Decision, Handler, Message, Server};
+/// use wirefan_protocol::handshake::Request;
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     type Peer = ();
+///     type Note = ();
+///
+///     fn request(&mut self, _: &Request<'_>, _: Caller, _: &mut Ctx<'_, ()>) -> Decision<()> {
+///         Decision::accept(())
+///     }
+///
+///     fn message(&mut self, conn: &mut Conn<'_, ()>, message: Message<'_>) {
+///         let _ = conn.send(message);
+///     }
+/// }
+///
+/// let server = Server::builder().listen("127.0.0.1:0")?.workers(1).start(|_| Echo)?;
+/// println!("listening on {}", server.addrs()[0]);
+/// server.shutdown(std::time::Duration::from_secs(1));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub trait Handler: Sized + 'static {
+    /// What you keep for each connection.
+    type Peer: 'static;
+
+    /// What other threads may send you with [`Remote::note`](crate::Remote::note).
+    type Note: Send + 'static;
+
+    /// A request has come: accept it, answer it, or decide later.
+    ///
+    /// Plain HTTP requests come here too: [`Request::is_websocket`] tells. They can only be answered; accepting one
+    /// answers 426.
+    fn request(
+        &mut self,
+        request: &Request<'_>,
+        caller: Caller,
+        server: &mut Ctx<'_, Self::Peer>,
+    ) -> Decision<Self::Peer>;
+
+    /// The connection is open.
+    fn open(&mut self, conn: &mut Conn<'_, Self::Peer>) {
+        let _ = conn;
+    }
+
+    /// A whole message has come. None comes any more after [`Conn::close`].
+    fn message(&mut self, conn: &mut Conn<'_, Self::Peer>, message: Message<'_>);
+
+    /// The backlog fell below the low mark, after it had passed the high one or a message had been dropped.
+    fn drained(&mut self, conn: &mut Conn<'_, Self::Peer>) {
+        let _ = conn;
+    }
+
+    /// The timer set with [`Conn::set_timer`] is due.
+    fn timer(&mut self, conn: &mut Conn<'_, Self::Peer>) {
+        let _ = conn;
+    }
+
+    /// The last call for this caller, exactly once. `peer` is `None` where no connection was opened.
+    fn closed(
+        &mut self,
+        peer: Option<Self::Peer>,
+        caller: Caller,
+        cause: CloseCause,
+        server: &mut Ctx<'_, Self::Peer>,
+    ) {
+        let _ = (peer, caller, cause, server);
+    }
+
+    /// A note from another thread: an answer from a database, a decision after [`Decision::Later`].
+    fn note(&mut self, note: Self::Note, server: &mut Ctx<'_, Self::Peer>) {
+        let _ = (note, server);
+    }
+}
+
+/// A whole message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Message<'a> {
+    /// UTF-8.
+    Text(&'a str),
+    /// Any bytes.
+    Binary(&'a [u8]),
+}
+
+/// Who is calling.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Caller {
+    /// What the connection is called, now and when it is open.
+    pub id: ConnId,
+    /// The other end of the transport.
+    pub addr: SocketAddr,
+}
+
+/// What is to become of a request.
+#[derive(Debug)]
+pub enum Decision<P> {
+    /// Open the connection.
+    Accept(Acceptance<P>),
+    /// Answer with plain HTTP and close.
+    Answer(Reply<'static>),
+    /// Decide later, with [`Ctx::accept`] or [`Ctx::answer`]. Until then nothing more is read; the time limit of the
+    /// handshake goes on.
+    Later,
+}
+
+impl<P> Decision<P> {
+    /// Opens the connection, without a subprotocol or headers of one's own.
+    pub fn accept(peer: P) -> Self {
+        Self::Accept(Acceptance::new(peer))
+    }
+}
+
+/// The choices in accepting a connection.
+#[derive(Clone, Debug)]
+pub struct Acceptance<P> {
+    /// What to keep for the connection.
+    pub peer: P,
+    /// One of the subprotocols that the client offered.
+    pub protocol: Option<String>,
+    /// More headers for the answer.
+    pub headers: Vec<(String, String)>,
+}
+
+impl<P> Acceptance<P> {
+    /// Without a subprotocol or headers of one's own.
+    pub fn new(peer: P) -> Self {
+        Self {
+            peer,
+            protocol: None,
+            headers: Vec::new(),
+        }
+    }
+}
+
+/// What became of a message that was sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use = "a dropped message is not an error, but it is gone"]
+pub enum Sent {
+    /// It is on its way.
+    Queued,
+    /// It is on its way, but the backlog is above the high mark: better wait for [`Handler::drained`].
+    Full,
+    /// It is gone: the backlog is at its limit, or the connection is closing.
+    Dropped,
+}
+
+/// Why a connection, or what might have become one, has ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum CloseCause {
+    /// The peer closed.
+    PeerClosed {
+        /// Its code, if it gave one.
+        code: Option<CloseCode>,
+        /// Its reason.
+        reason: Box<str>,
+    },
+    /// We closed, by [`Conn::close`] or from another thread.
+    WeClosed {
+        /// Our code.
+        code: CloseCode,
+    },
+    /// The peer broke the protocol or a limit.
+    Protocol(Error),
+    /// The transport ended without a Close.
+    Lost,
+    /// The transport failed.
+    Reset(io::ErrorKind),
+    /// Something took too long.
+    Timeout(Overdue),
+    /// The peer did not read what it was sent, and the backlog reached its limit.
+    SlowReader,
+    /// The server shuts down.
+    Shutdown,
+    /// A request was answered with plain HTTP and this status.
+    Answered(u16),
+    /// A request was not one.
+    BadRequest(BadRequest),
+    /// There were too many connections already.
+    TooManyConnections,
+}
+
+impl CloseCause {
+    /// The same word in every log and count.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::PeerClosed { .. } => "peer_closed",
+            Self::WeClosed { .. } => "we_closed",
+            Self::Protocol(_) => "protocol_error",
+            Self::Lost => "lost",
+            Self::Reset(_) => "reset",
+            Self::Timeout(Overdue::Handshake) => "handshake_timeout",
+            Self::Timeout(Overdue::Pong) => "pong_timeout",
+            Self::Timeout(Overdue::Idle) => "idle_timeout",
+            Self::Timeout(Overdue::Close) => "close_timeout",
+            Self::SlowReader => "slow_reader",
+            Self::Shutdown => "shutdown",
+            Self::Answered(_) => "answered",
+            Self::BadRequest(_) => "bad_request",
+            Self::TooManyConnections => "too_many_connections",
+        }
+    }
+}
+
+impl fmt::Display for CloseCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PeerClosed { code: None, .. } => f.write_str("peer closed without a code"),
+            Self::PeerClosed {
+                code: Some(code),
+                reason,
+            } if reason.is_empty() => {
+                write!(f, "peer closed with {code}")
+            }
+            Self::PeerClosed {
+                code: Some(code),
+                reason,
+            } => {
+                write!(f, "peer closed with {code}: {}", reason.escape_debug())
+            }
+            Self::WeClosed { code } => write!(f, "closed with {code}"),
+            Self::Protocol(error) => write!(f, "{error}"),
+            Self::Lost => f.write_str("connection lost without a Close"),
+            Self::Reset(kind) => write!(f, "transport failed: {kind}"),
+            Self::Timeout(Overdue::Handshake) => f.write_str("handshake took too long"),
+            Self::Timeout(Overdue::Pong) => f.write_str("no sign of life after a ping"),
+            Self::Timeout(Overdue::Idle) => f.write_str("no message for too long"),
+            Self::Timeout(Overdue::Close) => f.write_str("closing took too long"),
+            Self::SlowReader => f.write_str("reads too slowly"),
+            Self::Shutdown => f.write_str("server shuts down"),
+            Self::Answered(status) => write!(f, "answered with {status}"),
+            Self::BadRequest(why) => write!(f, "bad request: {why}"),
+            Self::TooManyConnections => f.write_str("too many connections"),
+        }
+    }
+}

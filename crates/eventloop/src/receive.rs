@@ -1,0 +1,335 @@
+//! From a socket to the handler: one read, the requests or messages in it, and what is answered to them.
+
+use core::mem;
+
+use wirefan_protocol::handshake::{Accept, AnswerError, Asked, Reply, Request, ServerHandshake};
+use wirefan_protocol::{Event, Input, State};
+
+use crate::slot::{Held, Stage};
+use crate::state::OUT_HIGH;
+use crate::worker::Worker;
+use crate::{Acceptance, Caller, CloseCause, Conn, Ctx, Decision, Handler, Message};
+
+/// Lanes that pass this are brought to their members before the end of the turn.
+const LANES_HIGH: usize = 1024 * 1024;
+
+/// The answer where a plain request is accepted. RFC 9110 §15.5.22 wants Upgrade in it, and §7.8 has Connection name it.
+const UPGRADE_REQUIRED: &[u8] = b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nContent-Length: 0\r\nConnection: Upgrade, close\r\n\r\n";
+
+impl<H: Handler> Worker<H> {
+    /// Reads once from a connection, and has the handler see all of it.
+    pub(crate) fn read(&mut self, index: u32) {
+        let Some(slot) = self.core.slots.get_mut(index) else {
+            return;
+        };
+        if !slot.wants_read() {
+            return;
+        }
+        match slot.socket.read(&mut self.read_buffer) {
+            Ok(0) => {
+                slot.flags.at_end = true;
+                slot.flags.readable = false;
+                self.end_of_input(index);
+            }
+            Ok(len) => {
+                // Where a short read has emptied the socket, the next look would only cost a system call.
+                let emptied = len < self.read_buffer.len()
+                    && slot.socket.short_read_drains()
+                    && !slot.flags.read_closed;
+                slot.flags.readable = !emptied;
+                slot.liveness.heard(self.core.now);
+                self.process(index, len);
+                self.core.read_again(index);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                slot.flags.readable = false;
+            }
+            Err(error) => self.core.end(index, CloseCause::Reset(error.kind())),
+        }
+    }
+
+    /// What follows from `len` bytes in the read buffer.
+    fn process(&mut self, index: u32, len: usize) {
+        let mut buffer = mem::take(&mut self.read_buffer);
+        self.core.current = Some(index);
+        self.drive(index, Input::new(&mut buffer[..len]));
+        self.read_buffer = buffer;
+        self.leave_call(index);
+    }
+
+    /// Writes what a call or a read led to.
+    pub(crate) fn leave_call(&mut self, index: u32) {
+        self.core.flush_current();
+        self.core.current = None;
+        self.core.finish_if_done(index);
+        if self.core.topics.pending >= LANES_HIGH {
+            self.core.fan_out();
+        }
+    }
+
+    /// Hands `input` to whatever the connection is by now.
+    fn drive(&mut self, index: u32, mut input: Input<'_>) {
+        if let Some(slot) = self.core.slots.get_mut(index)
+            && let Stage::Handshake(_) = slot.stage
+            && let Stage::Handshake(handshake) = mem::replace(&mut slot.stage, Stage::Draining)
+        {
+            self.shake_hands(index, handshake, &mut input);
+            self.core.out_head = self.core.out.len();
+        }
+        self.open_and_receive(index, input);
+    }
+
+    /// Lets the messages of an open connection through; for others, keeps or discards the input.
+    fn open_and_receive(&mut self, index: u32, input: Input<'_>) {
+        match self.core.slots.get_mut(index).map(|slot| &mut slot.stage) {
+            Some(Stage::Open(_)) => self.receive(index, input),
+            Some(Stage::Held(held)) => held.rest.extend_from_slice(input.into_rest()),
+            _ => {
+                let _ = input.into_rest();
+            }
+        }
+    }
+
+    fn shake_hands(&mut self, index: u32, mut handshake: ServerHandshake, input: &mut Input<'_>) {
+        let caller = self.caller(index);
+        let Some(asked) = handshake.next_request(input, &mut self.core.out) else {
+            if let Some(slot) = self.core.slots.get_mut(index) {
+                slot.stage = Stage::Handshake(handshake);
+            }
+            return;
+        };
+        match asked {
+            Asked::Failed(why) => {
+                if let Some(slot) = self.core.slots.get_mut(index) {
+                    slot.set_cause(CloseCause::BadRequest(why));
+                }
+            }
+            Asked::Request(request) => {
+                let decision = if self.shutdown.is_some() {
+                    Decision::Answer(Reply::text(503, "the server shuts down"))
+                } else {
+                    self.handler.request(
+                        &request,
+                        caller,
+                        &mut Ctx {
+                            core: &mut self.core,
+                        },
+                    )
+                };
+                match decision {
+                    Decision::Later => {
+                        if let Some(slot) = self.core.slots.get_mut(index) {
+                            let request = request.hold();
+                            slot.stage = Stage::Held(Box::new(Held {
+                                request,
+                                rest: Vec::new(),
+                            }));
+                        }
+                    }
+                    Decision::Accept(acceptance) => self.accept(index, request, acceptance),
+                    Decision::Answer(reply) => self.answer(index, request, &reply),
+                }
+            }
+        }
+    }
+
+    /// Carries out a decision that was made later.
+    pub(crate) fn decide(&mut self, index: u32, decision: Decision<H::Peer>) {
+        let Some(slot) = self.core.slots.get_mut(index) else {
+            return;
+        };
+        let mut held = match mem::replace(&mut slot.stage, Stage::Draining) {
+            Stage::Held(held) => held,
+            stage => {
+                slot.stage = stage;
+                return;
+            }
+        };
+        self.core.current = Some(index);
+        let request = held.request.request();
+        match decision {
+            Decision::Accept(acceptance) => self.accept(index, request, acceptance),
+            Decision::Answer(reply) => self.answer(index, request, &reply),
+            Decision::Later => {}
+        }
+        self.core.out_head = self.core.out.len();
+        self.open_and_receive(index, Input::new(&mut held.rest));
+        self.leave_call(index);
+        self.core.read_again(index);
+    }
+
+    fn accept(&mut self, index: u32, request: Request<'_>, acceptance: Acceptance<H::Peer>) {
+        let headers: Vec<(&str, &str)> = acceptance
+            .headers
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        let accept = Accept {
+            protocol: acceptance.protocol.as_deref(),
+            headers: &headers,
+        };
+        match request.clone().accept(accept, &mut self.core.out) {
+            Ok(connection) => {
+                let Some(slot) = self.core.slots.get_mut(index) else {
+                    return;
+                };
+                slot.stage = Stage::Open(connection);
+                slot.peer = Some(acceptance.peer);
+                slot.liveness.opened(self.core.now);
+                self.core.arm(index);
+                self.core.out_head = self.core.out.len();
+                self.with_conn(index, |handler, conn| handler.open(conn));
+            }
+            Err(AnswerError::NotWebSocket) => {
+                self.core.out.extend_from_slice(UPGRADE_REQUIRED);
+                self.answered(index, 426);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the handler's acceptance cannot be written");
+                self.answer(index, request, &Reply::text(500, "internal error"));
+            }
+        }
+    }
+
+    fn answer(&mut self, index: u32, request: Request<'_>, reply: &Reply<'_>) {
+        let mut status = reply.status();
+        if let Err(error) = request.clone().respond(reply, &mut self.core.out) {
+            tracing::error!(%error, "the handler's answer cannot be written");
+            status = 500;
+            let _ = request.respond(&Reply::text(500, "internal error"), &mut self.core.out);
+        }
+        self.answered(index, status);
+    }
+
+    fn answered(&mut self, index: u32, status: u16) {
+        if let Some(slot) = self.core.slots.get_mut(index) {
+            slot.stage = Stage::Draining;
+            slot.set_cause(CloseCause::Answered(status));
+        }
+    }
+
+    /// Messages of an open connection.
+    fn receive(&mut self, index: u32, mut input: Input<'_>) {
+        let (id, Some(slot)) = (self.core.id(index), self.core.slots.get_mut(index)) else {
+            return;
+        };
+        let (addr, Some(mut peer)) = (slot.addr, slot.peer.take()) else {
+            let _ = input.into_rest();
+            return;
+        };
+        while let Some(slot) = self.core.slots.get_mut(index) {
+            let Stage::Open(connection) = &mut slot.stage else {
+                break;
+            };
+            let Some(event) =
+                connection.next_event(&mut input, &mut self.scratch, &mut self.core.out)
+            else {
+                break;
+            };
+            let message = match event {
+                Event::Text(text) => Message::Text(text),
+                Event::Binary(data) => Message::Binary(data),
+                Event::Ping(_) | Event::Pong(_) => continue,
+                Event::Close(frame) => {
+                    slot.flags.peer_closed = true;
+                    slot.set_cause(CloseCause::PeerClosed {
+                        code: frame.map(|frame| frame.code),
+                        reason: frame.map_or("", |frame| frame.reason).into(),
+                    });
+                    self.over(index);
+                    continue;
+                }
+                Event::Failed(error) => {
+                    slot.set_cause(CloseCause::Protocol(error));
+                    self.over(index);
+                    continue;
+                }
+            };
+            // What comes behind our own Close is not for the handler.
+            if connection.state() != State::Open || slot.flags.ended {
+                continue;
+            }
+            slot.liveness.active(self.core.now);
+            let mut conn = Conn {
+                core: &mut self.core,
+                slot: index,
+                id,
+                addr,
+                peer: &mut peer,
+            };
+            self.handler.message(&mut conn, message);
+            if self.core.out.len() >= OUT_HIGH {
+                self.core.flush_current();
+            }
+        }
+        let _ = input.into_rest();
+        if let Some(slot) = self.core.slots.get_mut(index) {
+            slot.peer = Some(peer);
+        }
+    }
+
+    /// Nothing more is sent to or expected from a connection.
+    fn over(&mut self, index: u32) {
+        self.core.leave_all(index);
+        if let Some(slot) = self.core.slots.get_mut(index) {
+            slot.liveness.closing(self.core.now);
+        }
+        self.core.arm(index);
+    }
+
+    /// The peer has ended its side of the transport.
+    fn end_of_input(&mut self, index: u32) {
+        let Some(slot) = self.core.slots.get_mut(index) else {
+            return;
+        };
+        let lost = match &mut slot.stage {
+            Stage::Open(connection) => connection.end_of_input().is_some(),
+            Stage::Handshake(_) | Stage::Held(_) => true,
+            // A client may end its side behind a request and still read the answer.
+            Stage::Draining => slot.flags.shut,
+        };
+        if lost {
+            self.core.end(index, CloseCause::Lost);
+        } else {
+            self.core.finish_if_done(index);
+        }
+    }
+
+    /// Calls the handler with a connection in hand, from inside a call or a read of that connection.
+    pub(crate) fn with_conn(
+        &mut self,
+        index: u32,
+        call: impl FnOnce(&mut H, &mut Conn<'_, H::Peer>),
+    ) {
+        let (id, Some(slot)) = (self.core.id(index), self.core.slots.get_mut(index)) else {
+            return;
+        };
+        let (addr, Some(mut peer)) = (slot.addr, slot.peer.take()) else {
+            return;
+        };
+        let mut conn = Conn {
+            core: &mut self.core,
+            slot: index,
+            id,
+            addr,
+            peer: &mut peer,
+        };
+        call(&mut self.handler, &mut conn);
+        if let Some(slot) = self.core.slots.get_mut(index) {
+            slot.peer = Some(peer);
+        }
+    }
+
+    pub(crate) fn caller(&self, index: u32) -> Caller {
+        let unspecified = || std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+        let addr = self
+            .core
+            .slots
+            .get(index)
+            .map_or_else(unspecified, |slot| slot.addr);
+        Caller {
+            id: self.core.id(index),
+            addr,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! [`Remote`]: the loop from any other thread.
+
+use core::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wirefan_protocol::{CloseCode, Frame};
+
+use crate::directory::Directory;
+use crate::mailbox::{Mail, Mailbox, MailboxFull, Post};
+use crate::{ConnId, Handler};
+
+/// Reaches a server's workers from any thread. `N` is what its handler takes as [`Handler::Note`].
+///
+/// Every call returns at once. It says [`MailboxFull`] where a worker has not taken what lies in its mailbox; nothing
+/// is done then.
+///
+/// ```
+/// use wirefan_eventloop::Remote;
+/// use wirefan_protocol::Frame;
+///
+/// fn announce(remote: &Remote<()>) {
+///     if remote.publish("news", &Frame::text("hello")).is_err() {
+///         eprintln!("too much at once");
+///     }
+/// }
+/// ```
+pub struct Remote<N> {
+    pub(crate) mailboxes: Arc<[Arc<Mailbox<N>>]>,
+    pub(crate) directory: Arc<Directory>,
+}
+
+impl<N> Clone for Remote<N> {
+    fn clone(&self) -> Self {
+        Self {
+            mailboxes: Arc::clone(&self.mailboxes),
+            directory: Arc::clone(&self.directory),
+        }
+    }
+}
+
+impl<N> fmt::Debug for Remote<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote")
+            .field("workers", &self.mailboxes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<N> Remote<N> {
+    /// Sends a message to one connection; nothing happens if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`MailboxFull`].
+    pub fn send(&self, to: ConnId, frame: &Frame) -> Result<(), MailboxFull> {
+        self.post(
+            to.worker,
+            Post::Send {
+                to,
+                frame: frame.clone(),
+            },
+        )
+    }
+
+    /// Starts the closing handshake of one connection; nothing happens if it is gone, or if the code may not be sent.
+    ///
+    /// # Errors
+    ///
+    /// [`MailboxFull`].
+    pub fn close(&self, conn: ConnId, code: CloseCode, reason: &str) -> Result<(), MailboxFull> {
+        self.post(
+            conn.worker,
+            Post::Close {
+                conn,
+                code,
+                reason: reason.into(),
+            },
+        )
+    }
+
+    /// Publishes to all members of a topic.
+    ///
+    /// # Errors
+    ///
+    /// [`MailboxFull`] if the mailbox of some worker was full; the others got it.
+    pub fn publish(&self, topic: &str, frame: &Frame) -> Result<(), MailboxFull> {
+        let topic: Arc<str> = topic.into();
+        let interest = self.directory.find(&topic);
+        let single = (self.mailboxes.len() == 1).then_some(0);
+        let workers = interest
+            .iter()
+            .flat_map(|interest| interest.workers())
+            .chain(single);
+        let mut result = Ok(());
+        for worker in workers {
+            let post = Post::Publish {
+                topic: Arc::clone(&topic),
+                frame: frame.clone(),
+            };
+            result = result.and(self.mailboxes[worker].offer(Mail::Post(post)));
+        }
+        result
+    }
+
+    /// Hands a note to the handler of one worker.
+    ///
+    /// # Errors
+    ///
+    /// [`MailboxFull`], also where there is no such worker.
+    pub fn note(&self, worker: usize, note: N) -> Result<(), MailboxFull> {
+        self.mailboxes
+            .get(worker)
+            .ok_or(MailboxFull)?
+            .offer(Mail::Note(note))
+    }
+
+    /// The number of workers.
+    pub fn workers(&self) -> usize {
+        self.mailboxes.len()
+    }
+
+    /// Has all workers stop accepting, close every connection with 1001, and end, at the latest after `grace`.
+    pub fn shutdown(&self, grace: Duration) {
+        for mailbox in self.mailboxes.iter() {
+            // A worker that has ended needs no telling.
+            let _ = mailbox.insist(Mail::Shutdown(grace));
+        }
+    }
+
+    fn post(&self, worker: u16, post: Post) -> Result<(), MailboxFull> {
+        match self.mailboxes.get(usize::from(worker)) {
+            Some(mailbox) => mailbox.offer(Mail::Post(post)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a worker's handler is made from.
+pub struct WorkerInfo<H: Handler> {
+    /// The number of this worker, from 0.
+    pub index: usize,
+    /// A way to all workers, this one too, for the handler's own threads.
+    pub remote: Remote<H::Note>,
+}
+
+impl<H: Handler> fmt::Debug for WorkerInfo<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerInfo")
+            .field("index", &self.index)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,249 @@
+//! From the handler to a socket: what a call led to is written once, what the socket refuses becomes the connection's
+//! own, and when all is said and written the transport ends.
+
+use std::io::{self, IoSlice};
+
+use bytes::Bytes;
+use wirefan_protocol::{Millis, State};
+
+use crate::CloseCause;
+use crate::outbox::begun_rest;
+use crate::slot::Stage;
+use crate::state::{Core, OUT_HIGH};
+
+/// An output buffer that has grown beyond this is given back.
+const OUT_KEPT: usize = 512 * 1024;
+
+impl<P> Core<P> {
+    /// Appends a frame to what a connection is sent.
+    pub(crate) fn emit(&mut self, index: u32, frame: Vec<u8>) {
+        if self.current == Some(index) {
+            self.out.extend_from_slice(&frame);
+        } else {
+            self.queue(index, frame.into());
+        }
+    }
+
+    /// Puts whole frames into a connection's outbox, to be written at the end of the turn, or at once if they are many.
+    pub(crate) fn queue(&mut self, index: u32, frames: Bytes) {
+        if let Some(slot) = self.slots.get_mut(index) {
+            let spares = &mut self.spares;
+            let outbox = slot.outbox.get_or_insert_with(|| spares.take());
+            outbox.push(frames);
+            let much = outbox.unoffered() >= Some(OUT_HIGH);
+            mark(&mut slot.flags.dirty, &mut self.dirty, index);
+            if much {
+                self.write_backlog(index);
+            }
+        }
+    }
+
+    /// Writes `out`; what the socket refuses becomes the connection's own.
+    pub(crate) fn flush_current(&mut self) {
+        if let Some(index) = self.current
+            && !self.out.is_empty()
+        {
+            self.write_through(index, &[], &[]);
+        }
+    }
+
+    /// Writes `out` and one more frame behind it, which lies elsewhere.
+    pub(crate) fn write_through(&mut self, index: u32, header: &[u8], payload: &[u8]) {
+        let head = core::mem::take(&mut self.out_head);
+        let Some(slot) = self.slots.get_mut(index) else {
+            return self.out.clear();
+        };
+        if slot.outbox.is_some() {
+            let frames = [&self.out[..], header, payload].concat();
+            self.queue(index, frames.into());
+        } else {
+            let len = self.out.len() + header.len() + payload.len();
+            let mut written = 0;
+            let result = loop {
+                let slices = remaining([&self.out, header, payload], written);
+                match slot.socket.write_vectored(&slices) {
+                    Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                    Ok(more) if written + more == len => break Ok(()),
+                    Ok(more) => written += more,
+                    Err(error) => break Err(error),
+                }
+            };
+            match result {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let slices = remaining([&self.out, header, payload], written);
+                    let begun = if written < self.out.len() {
+                        begun_rest(&self.out, head, written).min(slices[0].len())
+                    } else if written > self.out.len() {
+                        slices[1].len() + slices[2].len()
+                    } else {
+                        0
+                    };
+                    let mut outbox = self.spares.take();
+                    outbox.push_refused(&slices, begun);
+                    slot.outbox = Some(outbox);
+                    self.weigh(index);
+                }
+                Err(error) => self.end(index, CloseCause::Reset(error.kind())),
+            }
+        }
+        self.out.clear();
+        if self.out.capacity() > OUT_KEPT {
+            self.out = Vec::new();
+        }
+    }
+
+    /// Stops reading from a connection with too high a backlog; returns whether it has.
+    pub(crate) fn weigh(&mut self, index: u32) -> bool {
+        let high = self.settings.backpressure.high;
+        let Some(slot) = self.slots.get_mut(index) else {
+            return false;
+        };
+        let full = slot.backlog() >= high;
+        if full {
+            slot.flags.choked = true;
+            slot.flags.owed_drained = true;
+        }
+        full
+    }
+
+    /// Writes a connection's backlog.
+    pub(crate) fn write_backlog(&mut self, index: u32) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        slot.flags.dirty = false;
+        let Some(outbox) = &mut slot.outbox else {
+            return;
+        };
+        match outbox.write(&mut slot.socket) {
+            // Nothing else would show that a peer lives from which we do not read, or whose pong has to wait until it has
+            // read what lies before our ping.
+            Ok(true) => slot.liveness.heard(self.now),
+            Ok(false) => {}
+            Err(error) => return self.end(index, CloseCause::Reset(error.kind())),
+        }
+        if outbox.is_empty()
+            && let Some(outbox) = slot.outbox.take()
+        {
+            self.spares.put_back(outbox);
+        }
+        if slot.backlog() <= self.settings.backpressure.low {
+            slot.flags.choked = false;
+            if slot.flags.owed_drained {
+                self.drained.push(index);
+            }
+            self.read_again(index);
+        } else {
+            self.weigh(index);
+        }
+        self.finish_if_done(index);
+    }
+
+    /// Whether the handler is to be told now that the backlog is low: the connection may have been closed or used again
+    /// since that was noticed, and the backlog grown.
+    pub(crate) fn is_drained(&mut self, index: u32) -> bool {
+        let low = self.settings.backpressure.low;
+        let Some(slot) = self.slots.get_mut(index) else {
+            return false;
+        };
+        slot.backlog() <= low
+            && slot.open().is_some()
+            && !slot.flags.ended
+            && core::mem::take(&mut slot.flags.owed_drained)
+    }
+
+    /// Has a connection read in the next turn, if it may be and was not told to be.
+    pub(crate) fn read_again(&mut self, index: u32) {
+        if let Some(slot) = self.slots.get_mut(index)
+            && slot.wants_read()
+        {
+            mark(&mut slot.flags.again, &mut self.again, index);
+        }
+    }
+
+    /// Ends the transport when all is said and written.
+    pub(crate) fn finish_if_done(&mut self, index: u32) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        if slot.outbox.is_some() || slot.flags.ended {
+            return;
+        }
+        let done = match &slot.stage {
+            Stage::Open(connection) => connection.state() == State::Closed,
+            Stage::Draining => !slot.flags.shut,
+            Stage::Handshake(_) | Stage::Held(_) => false,
+        };
+        if !done {
+            return;
+        }
+        // RFC 6455 §7.1.1: the server ends the transport first. With unread input that would reset it, and the reset
+        // could overtake our Close: then only our side is shut, and the rest read away.
+        if slot.flags.at_end || (slot.flags.peer_closed && !slot.flags.readable) {
+            return self.end_as_known(index);
+        }
+        slot.stage = Stage::Draining;
+        slot.flags.shut = true;
+        slot.liveness.closing(self.now);
+        if slot.socket.shutdown_write().is_err() {
+            return self.end_as_known(index);
+        }
+        self.read_again(index);
+        self.arm(index);
+    }
+
+    /// Has a connection taken down at the end of this step, for a cause that counts if it is the first.
+    pub(crate) fn end(&mut self, index: u32, cause: CloseCause) {
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.set_cause(cause);
+            mark(&mut slot.flags.ended, &mut self.ended, index);
+        }
+    }
+
+    /// The same, where the cause is known already.
+    pub(crate) fn end_as_known(&mut self, index: u32) {
+        self.end(index, CloseCause::Lost);
+    }
+
+    /// Has the wheel bring a slot up at its next deadline.
+    pub(crate) fn arm(&mut self, index: u32) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let due = slot.liveness.poll_timeout(&self.settings.timeouts);
+        let due = due.map_or(slot.timer, |due| due.min(slot.timer));
+        if due < slot.armed {
+            slot.armed = self.wheel.insert(index, due);
+        }
+    }
+
+    /// Sets the handler's own timer.
+    pub(crate) fn set_timer(&mut self, index: u32, due: Millis) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        slot.timer = due;
+        if due < slot.armed {
+            // A handler may do so again and again: the entries for what comes later would pile up.
+            self.wheel.remove(index, slot.armed);
+            slot.armed = self.wheel.insert(index, due);
+        }
+    }
+}
+
+/// Puts an index into a list, once.
+fn mark(flag: &mut bool, list: &mut Vec<u32>, index: u32) {
+    if !core::mem::replace(flag, true) {
+        list.push(index);
+    }
+}
+
+/// What is left of three slices when `written` bytes of them are gone.
+fn remaining(slices: [&[u8]; 3], mut written: usize) -> [IoSlice<'_>; 3] {
+    slices.map(|slice| {
+        let gone = written.min(slice.len());
+        written -= gone;
+        IoSlice::new(&slice[gone..])
+    })
+}

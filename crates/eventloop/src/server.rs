@@ -1,0 +1,270 @@
+//! [`Server`] and its builder: the workers' threads, and what they share.
+
+use core::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use mio::{Poll, Waker};
+use wirefan_protocol::{Config, Millis, Timeouts};
+
+use crate::Handler;
+use crate::directory::Directory;
+use crate::event_loop::{EventLoop, HandOut, MAILBOX};
+use crate::listener::{self, CAN_SHARE};
+use crate::mailbox::Mailbox;
+use crate::remote::{Remote, WorkerInfo};
+use crate::settings::{Backpressure, Settings};
+use crate::worker::{Shared, Worker};
+
+/// A running server. Dropping it leaves it running; [`shutdown`](Self::shutdown) ends it.
+///
+/// `N` is the handler's [`Note`](Handler::Note).
+pub struct Server<N> {
+    addrs: Vec<SocketAddr>,
+    remote: Remote<N>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+}
+
+impl Server<()> {
+    /// A server to be: everything has a default but the addresses.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+}
+
+impl<N: Send + 'static> Server<N> {
+    /// The addresses that it listens on, ports resolved.
+    pub fn addrs(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    /// A way to the workers from any thread.
+    pub fn remote(&self) -> Remote<N> {
+        self.remote.clone()
+    }
+
+    /// Stops accepting, closes every connection with 1001, waits for their ends at most for `grace`, drops the rest,
+    /// and returns when all is over.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join).
+    pub fn shutdown(self, grace: Duration) -> io::Result<()> {
+        self.remote.shutdown(grace);
+        self.join()
+    }
+
+    /// Waits until [`Remote::shutdown`] has ended it.
+    ///
+    /// # Errors
+    ///
+    /// What a worker could not go on with: waiting for readiness failed, or the handler panicked.
+    pub fn join(self) -> io::Result<()> {
+        let mut result = Ok(());
+        for thread in self.threads {
+            let ended = thread
+                .join()
+                .unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
+            result = result.and(ended);
+        }
+        result
+    }
+}
+
+impl<N> fmt::Debug for Server<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("addrs", &self.addrs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a server is made from.
+///
+/// ```
+/// use std::time::Duration;
+/// use wirefan_eventloop::{Server, Timeouts};
+///
+/// let mut timeouts = Timeouts::default();
+/// timeouts.idle = Some(Duration::from_secs(600));
+/// let builder = Server::builder().listen("127.0.0.1:0")?.workers(2).timeouts(timeouts);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ServerBuilder {
+    listen: Vec<SocketAddr>,
+    workers: usize,
+    protocol: Config,
+    timeouts: Timeouts,
+    backpressure: Backpressure,
+    max_connections: usize,
+    max_mail: usize,
+    share_port: bool,
+}
+
+impl Default for ServerBuilder {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            workers: thread::available_parallelism().map_or(1, usize::from),
+            protocol: Config::default(),
+            timeouts: Timeouts::default(),
+            backpressure: Backpressure::default(),
+            max_connections: 1_000_000,
+            max_mail: 16 * 1024 * 1024,
+            share_port: CAN_SHARE,
+        }
+    }
+}
+
+impl ServerBuilder {
+    /// Listens on an address too; on every one that a name has. Port 0 is any free one.
+    ///
+    /// # Errors
+    ///
+    /// The name cannot be resolved.
+    pub fn listen(mut self, addr: impl ToSocketAddrs) -> io::Result<Self> {
+        self.listen.extend(addr.to_socket_addrs()?);
+        Ok(self)
+    }
+
+    /// The number of threads, 1 to 1024. Default: one for each core.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers.clamp(1, 1024);
+        self
+    }
+
+    /// The limits of messages and handshakes.
+    #[must_use]
+    pub fn protocol(mut self, config: Config) -> Self {
+        self.protocol = config;
+        self
+    }
+
+    /// How long things may take.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// What happens with peers that read slowly.
+    #[must_use]
+    pub fn backpressure(mut self, backpressure: Backpressure) -> Self {
+        self.backpressure = backpressure;
+        self
+    }
+
+    /// The most connections on all workers, those in their handshake included; more are answered with 503. Default:
+    /// 1,000,000.
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// The most bytes in one worker's mailbox. Beyond it other threads are told that it is full, and connections whose
+    /// messages fill it are not read from. Default: 16 MiB.
+    #[must_use]
+    pub fn max_mail(mut self, bytes: usize) -> Self {
+        self.max_mail = bytes.max(1);
+        self
+    }
+
+    /// Whether each worker listens for itself (`SO_REUSEPORT`), or one listens and hands out. Default: the former
+    /// where the system then shares connections out evenly.
+    #[must_use]
+    pub fn share_port(mut self, share: bool) -> Self {
+        self.share_port = share && CAN_SHARE;
+        self
+    }
+
+    /// Binds the addresses and starts the workers; `make` makes the handler of each, on its thread.
+    ///
+    /// # Errors
+    ///
+    /// There is no address, or one cannot be bound: [`AddrInUse`](io::ErrorKind::AddrInUse) where another server has
+    /// it.
+    pub fn start<H: Handler>(
+        self,
+        make: impl Fn(WorkerInfo<H>) -> H + Send + Clone + 'static,
+    ) -> io::Result<Server<H::Note>> {
+        if self.listen.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "no address to listen on",
+            ));
+        }
+        let mut listeners: Vec<Vec<_>> = (0..self.workers).map(|_| Vec::new()).collect();
+        let mut addrs = Vec::new();
+        for addr in &self.listen {
+            let bound = listener::bind(*addr, if self.share_port { self.workers } else { 1 })?;
+            for (listeners, listener) in listeners.iter_mut().zip(bound) {
+                if listeners.len() == addrs.len() {
+                    addrs.push(listener.socket.local_addr()?);
+                }
+                listeners.push(listener);
+            }
+        }
+        let polls = (0..self.workers)
+            .map(|_| Poll::new())
+            .collect::<io::Result<Vec<_>>>()?;
+        let mailboxes = polls
+            .iter()
+            .map(|poll| mailbox(poll, self.max_mail))
+            .collect::<io::Result<_>>()?;
+        let shared = Shared {
+            directory: Arc::new(Directory::new(self.workers)),
+            mailboxes,
+            connections: Arc::new(AtomicUsize::new(0)),
+            settings: Arc::new(Settings {
+                protocol: Arc::new(self.protocol),
+                timeouts: self.timeouts,
+                backpressure: self.backpressure,
+                max_connections: self.max_connections,
+            }),
+        };
+        let remote = Remote {
+            mailboxes: Arc::clone(&shared.mailboxes),
+            directory: Arc::clone(&shared.directory),
+        };
+        let mut threads = Vec::new();
+        for ((poll, listeners), index) in polls.into_iter().zip(listeners).zip(0..) {
+            let (make, shared) = (make.clone(), shared.clone());
+            let info = WorkerInfo {
+                index: usize::from(index),
+                remote: remote.clone(),
+            };
+            let hand_out = (!self.share_port && self.workers > 1).then(|| HandOut {
+                mailboxes: Arc::clone(&shared.mailboxes),
+                next: 0,
+            });
+            let thread = thread::Builder::new()
+                .name(format!("wirefan-{index}"))
+                .spawn(move || {
+                    let start = Instant::now();
+                    let worker = Worker::new(index, make(info), shared, Millis(0));
+                    EventLoop::new(poll, worker, listeners, hand_out, start)?.run()
+                })?;
+            threads.push(thread);
+        }
+        Ok(Server {
+            addrs,
+            remote,
+            threads,
+        })
+    }
+}
+
+fn mailbox<N>(poll: &Poll, limit: usize) -> io::Result<Arc<Mailbox<N>>> {
+    let waker = Waker::new(poll.registry(), MAILBOX)?;
+    Ok(Arc::new(Mailbox::new(limit, move || {
+        // It fails only where the worker has ended.
+        let _ = waker.wake();
+    })))
+}

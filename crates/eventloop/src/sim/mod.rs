@@ -1,0 +1,18 @@
+//! A whole server without an operating system: workers, network, clients and time in one thread, and a seed that decides
+//! what is left open. `WIREFAN_SIM_SEED=n` replays a failed run, `WIREFAN_SIM_RUNS=n` makes more of them.
+
+mod chance;
+mod chaos;
+mod client;
+mod model;
+mod net;
+mod script;
+mod tests_backpressure;
+mod tests_closing;
+mod tests_fairness;
+mod tests_mail;
+mod tests_random;
+mod tests_requests;
+mod tests_timeouts;
+mod tests_topics;
+mod world;

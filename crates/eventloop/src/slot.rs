@@ -1,0 +1,133 @@
+//! [`Slot`]: all that a worker keeps of one connection.
+
+use std::net::SocketAddr;
+
+use wirefan_protocol::handshake::{HeldRequest, ServerHandshake};
+use wirefan_protocol::{Connection, Liveness, Millis, State};
+
+use crate::CloseCause;
+use crate::outbox::Outbox;
+use crate::topics::Membership;
+use crate::transport::Transport;
+
+/// No moment; an `Option` would cost every connection eight bytes more.
+pub(crate) const NEVER: Millis = Millis(u64::MAX);
+
+#[derive(Debug)]
+pub(crate) struct Slot<P> {
+    pub(crate) stage: Stage,
+    pub(crate) socket: Transport,
+    pub(crate) flags: Flags,
+    /// What the socket refused; `None` as long as it takes everything.
+    pub(crate) outbox: Option<Box<Outbox>>,
+    pub(crate) liveness: Liveness,
+    /// The handler's own timer, or [`NEVER`].
+    pub(crate) timer: Millis,
+    /// When the wheel brings this slot up, or [`NEVER`].
+    pub(crate) armed: Millis,
+    pub(crate) memberships: Vec<Membership>,
+    pub(crate) peer: Option<P>,
+    pub(crate) addr: SocketAddr,
+    /// Why it ends, as soon as that is known.
+    pub(crate) cause: Option<Box<CloseCause>>,
+}
+
+/// How far a connection has come.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// A request is awaited.
+    Handshake(ServerHandshake),
+    /// The handler decides later.
+    Held(Box<Held>),
+    /// A WebSocket connection, until it is closed.
+    Open(Connection),
+    /// Nothing more is said: what is left is written, our side is shut, and the peer's end is awaited.
+    Draining,
+}
+
+/// A request without an answer, and what came behind it.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) request: HeldRequest,
+    pub(crate) rest: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Flags {
+    /// Readiness to read has been told and not been used up.
+    pub(crate) readable: bool,
+    /// The peer has ended its side: read on until that is reached.
+    pub(crate) read_closed: bool,
+    /// The peer's Close has been read.
+    pub(crate) peer_closed: bool,
+    /// The end of the peer's side has been read.
+    pub(crate) at_end: bool,
+    /// The handler wants nothing to be read.
+    pub(crate) paused: bool,
+    /// The backlog has passed the high mark and not yet fallen below the low one.
+    pub(crate) choked: bool,
+    /// Another worker's mailbox is full of what this connection published.
+    pub(crate) stalled: bool,
+    /// The handler is to be told when the backlog is low.
+    pub(crate) owed_drained: bool,
+    /// In the list of what is to be written at the end of the turn.
+    pub(crate) dirty: bool,
+    /// In the list of what is to be read again without being told.
+    pub(crate) again: bool,
+    /// Our side of the transport is shut.
+    pub(crate) shut: bool,
+    /// In the list of what is to be taken down.
+    pub(crate) ended: bool,
+}
+
+impl<P> Slot<P> {
+    pub(crate) fn new(socket: Transport, addr: SocketAddr, stage: Stage, now: Millis) -> Self {
+        Self {
+            stage,
+            socket,
+            flags: Flags::default(),
+            outbox: None,
+            liveness: Liveness::new(now),
+            timer: NEVER,
+            armed: NEVER,
+            memberships: Vec::new(),
+            peer: None,
+            addr,
+            cause: None,
+        }
+    }
+
+    /// The connection, while messages can be sent.
+    #[inline]
+    pub(crate) fn open(&mut self) -> Option<&mut Connection> {
+        match &mut self.stage {
+            Stage::Open(connection) if connection.state() == State::Open => Some(connection),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn backlog(&self) -> usize {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.backlog())
+    }
+
+    /// Whether bytes of this connection may be read now.
+    #[inline]
+    pub(crate) fn wants_read(&self) -> bool {
+        let flags = self.flags;
+        flags.readable
+            && !(flags.ended || flags.at_end)
+            && match &self.stage {
+                Stage::Held(_) => false,
+                Stage::Open(connection) if connection.state() == State::Open => {
+                    !(flags.paused || flags.choked || flags.stalled)
+                }
+                // No message is handed out any more: what is read is the peer's Close, or thrown away.
+                _ => true,
+            }
+    }
+
+    /// The first cause counts.
+    pub(crate) fn set_cause(&mut self, cause: CloseCause) {
+        self.cause.get_or_insert_with(|| Box::new(cause));
+    }
+}

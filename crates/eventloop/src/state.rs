@@ -1,0 +1,441 @@
+//! [`Core`]: what a worker has beside its handler, and what can be done with it from inside a call: sending,
+//! publishing, closing. Nothing here calls the handler.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wirefan_protocol::{CloseCode, Frame, Kind, Millis, SendError, SendScratch};
+
+use crate::fan_out::FanOut;
+use crate::mailbox::Post;
+use crate::outbox::Spares;
+use crate::settings::{AtLimit, Settings};
+use crate::slot::{Slot, Stage};
+use crate::slots::Slots;
+use crate::topics::{Membership, Topics};
+use crate::wheel::Wheel;
+use crate::{CloseCause, ConnId, Decision, Sent};
+
+/// An output that passes this inside a call is written at once.
+pub(crate) const OUT_HIGH: usize = 64 * 1024;
+/// A payload from here on leaves from where it lies instead of being copied behind the others.
+const DIRECT: usize = 16 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Core<P> {
+    pub(crate) worker: u16,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) now: Millis,
+    pub(crate) slots: Slots<Slot<P>>,
+    pub(crate) topics: Topics,
+    pub(crate) wheel: Wheel,
+    /// The connection whose call or read this is; what it is sent is collected in `out`.
+    pub(crate) current: Option<u32>,
+    pub(crate) out: Vec<u8>,
+    pub(crate) scratch: SendScratch,
+    /// Bytes at the front of `out` that are an HTTP answer and not frames.
+    pub(crate) out_head: usize,
+    /// To be written at the end of the turn.
+    pub(crate) dirty: Vec<u32>,
+    /// To be read again without being told.
+    pub(crate) again: Vec<u32>,
+    /// To be told that the backlog is low.
+    pub(crate) drained: Vec<u32>,
+    /// To be taken down.
+    pub(crate) ended: Vec<u32>,
+    /// For the other workers, by worker.
+    pub(crate) posts: Vec<Vec<Post>>,
+    /// Connections that published to other workers in this turn.
+    pub(crate) posters: Vec<u32>,
+    /// Requests that were held and are decided now.
+    pub(crate) decided: Vec<(u32, Decision<P>)>,
+    pub(crate) fan_out: FanOut,
+    pub(crate) spares: Spares,
+}
+
+impl<P> Core<P> {
+    pub(crate) fn new(
+        worker: u16,
+        workers: usize,
+        settings: Arc<Settings>,
+        topics: Topics,
+        now: Millis,
+    ) -> Self {
+        Self {
+            worker,
+            settings,
+            now,
+            slots: Slots::new(),
+            topics,
+            wheel: Wheel::new(now),
+            current: None,
+            out: Vec::new(),
+            scratch: SendScratch::default(),
+            out_head: 0,
+            dirty: Vec::new(),
+            again: Vec::new(),
+            drained: Vec::new(),
+            ended: Vec::new(),
+            posts: (0..workers).map(|_| Vec::new()).collect(),
+            posters: Vec::new(),
+            decided: Vec::new(),
+            fan_out: FanOut::default(),
+            spares: Spares::default(),
+        }
+    }
+
+    pub(crate) fn id(&self, slot: u32) -> ConnId {
+        ConnId {
+            worker: self.worker,
+            slot,
+            generation: self.slots.generation(slot),
+        }
+    }
+
+    /// Sends a message to a connection.
+    #[inline]
+    pub(crate) fn send(&mut self, index: u32, kind: Kind, payload: &[u8]) -> Sent {
+        if !self.has_room(index) {
+            return Sent::Dropped;
+        }
+        let Some(slot) = self.slots.get_mut(index) else {
+            return Sent::Dropped;
+        };
+        slot.liveness.active(self.now);
+        let Stage::Open(connection) = &mut slot.stage else {
+            return Sent::Dropped;
+        };
+        if connection.compresses(payload.len()) && !self.topics.is_in_step(&slot.memberships) {
+            return self.send_compressed(index, kind, payload);
+        }
+        let Ok(header) = connection.send_header(kind, payload.len()) else {
+            return Sent::Dropped;
+        };
+        if self.current == Some(index) {
+            if payload.len() >= DIRECT && slot.outbox.is_none() {
+                self.write_through(index, &header, payload);
+            } else {
+                self.out.extend_from_slice(&header);
+                self.out.extend_from_slice(payload);
+                if self.out.len() >= OUT_HIGH {
+                    self.flush_current();
+                }
+            }
+        } else {
+            self.queue(index, [&header[..], payload].concat().into());
+        }
+        self.sent(index)
+    }
+
+    /// Sends a message for which the connection has a compressor.
+    fn send_compressed(&mut self, index: u32, kind: Kind, payload: &[u8]) -> Sent {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return Sent::Dropped;
+        };
+        let Some(connection) = slot.open() else {
+            return Sent::Dropped;
+        };
+        let mut aside = Vec::new();
+        let current = self.current == Some(index);
+        let out = if current { &mut self.out } else { &mut aside };
+        if connection
+            .send(kind, payload, &mut self.scratch, out)
+            .is_err()
+        {
+            return Sent::Dropped;
+        }
+        if !current {
+            self.queue(index, aside.into());
+        } else if self.out.len() >= OUT_HIGH {
+            self.flush_current();
+        }
+        self.sent(index)
+    }
+
+    /// Sends an encoded message, sharing its bytes.
+    pub(crate) fn send_frame(&mut self, index: u32, frame: &Frame) -> Sent {
+        if self.current == Some(index) || !self.has_room(index) {
+            return self.send(index, frame.kind(), frame.payload());
+        }
+        let Some(slot) = self.slots.get_mut(index) else {
+            return Sent::Dropped;
+        };
+        let in_step = self.topics.is_in_step(&slot.memberships);
+        let bytes = match slot.open() {
+            // A cohort's member is sent nothing else compressed.
+            Some(_) if in_step => Ok(frame.bytes().clone()),
+            Some(connection) => connection.send_frame(frame, &mut self.scratch),
+            None => return Sent::Dropped,
+        };
+        let Ok(bytes) = bytes else {
+            return Sent::Dropped;
+        };
+        slot.liveness.active(self.now);
+        self.queue(index, bytes);
+        self.sent(index)
+    }
+
+    /// Sends a ping.
+    pub(crate) fn ping(&mut self, index: u32, payload: &[u8]) -> Result<(), SendError> {
+        let mut frame = Vec::new();
+        self.slots
+            .get_mut(index)
+            .and_then(Slot::open)
+            .ok_or(SendError::AfterClose)?
+            .send_ping(payload, &mut frame)?;
+        self.emit(index, frame);
+        Ok(())
+    }
+
+    /// Starts the closing handshake, behind all that was sent.
+    pub(crate) fn close(
+        &mut self,
+        index: u32,
+        code: CloseCode,
+        reason: &str,
+        cause: CloseCause,
+    ) -> Result<(), SendError> {
+        self.settle(index);
+        let mut frame = Vec::new();
+        let slot = self.slots.get_mut(index).ok_or(SendError::AfterClose)?;
+        slot.open()
+            .ok_or(SendError::AfterClose)?
+            .close(code, reason, &mut frame)?;
+        slot.set_cause(cause);
+        slot.liveness.closing(self.now);
+        self.leave_all(index);
+        self.emit(index, frame);
+        // The peer's Close is awaited even if nothing else is.
+        self.read_again(index);
+        self.arm(index);
+        Ok(())
+    }
+
+    /// Publishes to the members of a topic, on all workers; `sender` does not get it.
+    pub(crate) fn publish(&mut self, name: &str, kind: Kind, payload: &[u8], sender: Option<u32>) {
+        if let Some(topic) = self.topics.find(name) {
+            let membership = sender.and_then(|sender| self.membership(sender, topic));
+            self.topics.append(topic, kind, payload, membership);
+        }
+        let Some(interest) = self.topics.interest(name) else {
+            return;
+        };
+        let mut frame = None;
+        for worker in interest
+            .workers()
+            .filter(|worker| *worker != usize::from(self.worker))
+        {
+            let frame = frame.get_or_insert_with(|| match core::str::from_utf8(payload) {
+                Ok(text) if kind == Kind::Text => Frame::text(text),
+                _ => Frame::binary(payload),
+            });
+            self.posts[worker].push(Post::Publish {
+                topic: name.into(),
+                frame: frame.clone(),
+            });
+        }
+        if frame.is_some() {
+            self.note_poster();
+        }
+    }
+
+    /// Notes who has something for other workers in this turn.
+    pub(crate) fn note_poster(&mut self) {
+        if self.posters.last() != self.current.as_ref() {
+            self.posters.extend(self.current);
+        }
+    }
+
+    /// Publishes what came from another worker or thread.
+    pub(crate) fn publish_here(&mut self, name: &str, frame: &Frame) {
+        if let Some(topic) = self.topics.find(name) {
+            self.topics
+                .append(topic, frame.kind(), frame.payload(), None);
+        }
+    }
+
+    pub(crate) fn subscribe(&mut self, index: u32, name: &str) {
+        let known = self
+            .topics
+            .find(name)
+            .is_some_and(|topic| self.membership(index, topic).is_some());
+        if known {
+            return;
+        }
+        if let Some(slot) = self.slots.get(index)
+            && let [only] = slot.memberships[..]
+            && self.topics.is_in_cohort(only)
+        {
+            // What was published in the cohort's form is sent in it.
+            self.settle(index);
+            // That may have closed it.
+            if let Some(slot) = self.slots.get(index)
+                && let [only] = slot.memberships[..]
+            {
+                self.topics.leave_cohort(only);
+            }
+        }
+        if let Some(slot) = self.slots.get_mut(index)
+            && slot.open().is_some()
+        {
+            let deflate = slot
+                .open()
+                .and_then(|connection| connection.agreed().deflate());
+            let alone = slot.memberships.is_empty();
+            slot.memberships
+                .push(self.topics.join(name, index, deflate, alone));
+        }
+    }
+
+    pub(crate) fn unsubscribe(&mut self, index: u32, name: &str) -> bool {
+        let Some(topic) = self.topics.find(name) else {
+            return false;
+        };
+        if self.membership(index, topic).is_none() {
+            return false;
+        }
+        // What was published before still arrives; if it is too much, all memberships have ended by now.
+        self.settle(index);
+        if let Some(membership) = self.membership(index, topic)
+            && let Some(slot) = self.slots.get_mut(index)
+        {
+            slot.memberships
+                .retain(|membership| membership.topic != topic);
+            self.leave(membership);
+        }
+        true
+    }
+
+    /// Ends all memberships. What was published and not yet sent is not sent.
+    pub(crate) fn leave_all(&mut self, index: u32) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        for membership in core::mem::take(&mut slot.memberships) {
+            self.leave(membership);
+        }
+    }
+
+    fn leave(&mut self, membership: Membership) {
+        let Some(moved) = self.topics.leave(membership) else {
+            return;
+        };
+        let memberships = self.slots.get_mut(moved).map(|slot| &mut slot.memberships);
+        if let Some(other) = memberships
+            .into_iter()
+            .flatten()
+            .find(|other| other.topic == membership.topic)
+        {
+            other.place = membership.place;
+        }
+    }
+
+    fn membership(&self, index: u32, topic: u32) -> Option<Membership> {
+        self.slots
+            .get(index)?
+            .memberships
+            .iter()
+            .find(|membership| membership.topic == topic)
+            .copied()
+    }
+
+    /// Whether a message may be sent: the connection is open and its backlog below the limit. What was published to it
+    /// before goes first.
+    #[inline]
+    fn has_room(&mut self, index: u32) -> bool {
+        if self.topics.pending > 0 {
+            self.settle(index);
+        }
+        let Some(slot) = self.slots.get_mut(index) else {
+            return false;
+        };
+        if slot.flags.ended || slot.open().is_none() {
+            return false;
+        }
+        if slot.outbox.is_none() {
+            return true;
+        }
+        let mut backlog = slot.backlog();
+        if backlog > 0 && self.current == Some(index) {
+            backlog += self.out.len();
+        }
+        if backlog >= self.settings.backpressure.limit.max(1) {
+            self.refuse(index);
+            return false;
+        }
+        true
+    }
+
+    /// What the backlog means after sending.
+    #[inline]
+    fn sent(&mut self, index: u32) -> Sent {
+        let queued = self
+            .slots
+            .get(index)
+            .is_none_or(|slot| slot.outbox.is_none());
+        if !queued && self.weigh(index) {
+            Sent::Full
+        } else {
+            Sent::Queued
+        }
+    }
+
+    /// A message does not fit into the backlog any more.
+    pub(crate) fn refuse(&mut self, index: u32) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        slot.flags.owed_drained = true;
+        let AtLimit::Close(code) = self.settings.backpressure.at_limit else {
+            return;
+        };
+        if let Some(outbox) = &mut slot.outbox {
+            outbox.discard_unbegun();
+        }
+        if self.current == Some(index) {
+            // With a backlog this is whole frames, none of them begun.
+            self.out.clear();
+        }
+        let _ = self.close(index, code, "reads too slowly", CloseCause::SlowReader);
+    }
+
+    /// Puts what the lanes hold for a connection behind what it was sent, as far as there is room for it.
+    fn settle(&mut self, index: u32) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        if self.topics.pending == 0 || slot.memberships.is_empty() || slot.flags.ended {
+            return;
+        }
+        let mut runs = core::mem::take(&mut self.fan_out.runs);
+        self.topics.runs(&slot.memberships, &mut runs);
+        self.topics.settled(&slot.memberships);
+        if !runs.is_empty() {
+            self.forget_sent(index);
+        }
+        let mut left_out = false;
+        for run in &runs {
+            let bytes = self.topics.bytes(*run);
+            if self.current == Some(index)
+                && self.out.len() + bytes.len() <= OUT_HIGH
+                && self
+                    .slots
+                    .get(index)
+                    .is_some_and(|slot| slot.outbox.is_none())
+            {
+                self.out.extend_from_slice(bytes);
+                continue;
+            }
+            let bytes = Bytes::copy_from_slice(bytes);
+            if self.current == Some(index) {
+                self.flush_current();
+            }
+            left_out |= self.queue_within(index, bytes);
+        }
+        self.fan_out.runs = runs;
+        if left_out {
+            self.lose(index);
+            self.refuse(index);
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! [`Worker`]: one turn of the loop, without any operating system in it. Sockets, readiness, wake-ups and the time come
+//! from outside, so that a test can be all of them.
+
+use core::mem;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use wirefan_protocol::handshake::{Reply, ServerHandshake};
+use wirefan_protocol::{CloseCode, Due, Millis, Overdue, RecvScratch};
+
+use crate::directory::Directory;
+use crate::lane::Compression;
+use crate::mailbox::{Mail, Mailbox, Post};
+use crate::settings::Settings;
+use crate::slot::{NEVER, Slot, Stage};
+use crate::slots::SlotToken;
+use crate::state::Core;
+use crate::topics::Topics;
+use crate::transport::Transport;
+use crate::{CloseCause, Ctx, Decision, Handler};
+
+/// The buffer that all connections of a worker are read into. Fewer and larger reads win at large messages.
+const READ_BUFFER: usize = 512 * 1024;
+/// Connections over the limit that a worker keeps until they have read their 503; what comes beyond is dropped at once.
+const TURNED_AWAY: usize = 256;
+/// For how many turns deadlines wait for sockets that are ready and have not been told: on a busy server there are always
+/// some, but by then each has had its turn.
+const PUT_OFF: u32 = 1000;
+/// How long a shutdown waits for requests that have not come yet.
+const LAST_REQUESTS: Duration = Duration::from_secs(1);
+
+const REQUEST_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+const UNAVAILABLE: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+#[derive(Debug)]
+pub(crate) struct Worker<H: Handler> {
+    pub(crate) handler: H,
+    pub(crate) core: Core<H::Peer>,
+    pub(crate) read_buffer: Vec<u8>,
+    pub(crate) scratch: RecvScratch,
+    /// The last moment of a shutdown.
+    pub(crate) shutdown: Option<Millis>,
+    /// The last moment for requests in a shutdown.
+    last_requests: Option<Millis>,
+    mailboxes: Arc<[Arc<Mailbox<H::Note>>]>,
+    mail: Vec<Mail<H::Note>>,
+    /// Connections that wait for another worker's mailbox.
+    stalled: Vec<u32>,
+    /// Connections that another worker accepted for this one.
+    pub(crate) arrivals: Vec<(TcpStream, SocketAddr)>,
+    expired: Vec<u32>,
+    /// For how many turns deadlines have waited for sockets that may show a sign of life.
+    put_off: u32,
+    /// Connections on all workers.
+    connections: Arc<AtomicUsize>,
+    /// Connections of this worker that are not among these, for there were too many.
+    turned_away: usize,
+}
+
+/// What a worker shares with the others.
+#[derive(Debug)]
+pub(crate) struct Shared<N> {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) mailboxes: Arc<[Arc<Mailbox<N>>]>,
+    pub(crate) connections: Arc<AtomicUsize>,
+}
+
+impl<N> Clone for Shared<N> {
+    fn clone(&self) -> Self {
+        Self {
+            settings: Arc::clone(&self.settings),
+            directory: Arc::clone(&self.directory),
+            mailboxes: Arc::clone(&self.mailboxes),
+            connections: Arc::clone(&self.connections),
+        }
+    }
+}
+
+/// What a socket is ready for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready {
+    pub(crate) token: SlotToken,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// The peer has ended its side.
+    pub(crate) read_closed: bool,
+}
+
+impl<H: Handler> Worker<H> {
+    pub(crate) fn new(index: u16, handler: H, shared: Shared<H::Note>, now: Millis) -> Self {
+        let compression = Compression::of(&shared.settings.protocol);
+        let topics = Topics::new(index, shared.directory, compression);
+        let workers = shared.mailboxes.len();
+        Self {
+            handler,
+            core: Core::new(index, workers, shared.settings, topics, now),
+            read_buffer: vec![0; READ_BUFFER],
+            scratch: RecvScratch::default(),
+            shutdown: None,
+            last_requests: None,
+            mailboxes: shared.mailboxes,
+            mail: Vec::new(),
+            stalled: Vec::new(),
+            arrivals: Vec::new(),
+            expired: Vec::new(),
+            put_off: 0,
+            connections: shared.connections,
+            turned_away: 0,
+        }
+    }
+
+    /// Takes a new connection in, for which readiness is to be told with the token; `None`: there are far too many.
+    pub(crate) fn admit(&mut self, socket: Transport, addr: SocketAddr) -> Option<SlotToken> {
+        let limit = self.core.settings.max_connections;
+        let counted =
+            self.connections
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |connections| {
+                    (connections < limit).then_some(connections + 1)
+                });
+        if counted.is_err() && self.turned_away >= TURNED_AWAY {
+            return None;
+        }
+        let handshake = ServerHandshake::new(Arc::clone(&self.core.settings.protocol));
+        let slot = Slot::new(socket, addr, Stage::Handshake(handshake), self.core.now);
+        let (index, generation) = self.core.slots.insert(slot);
+        if counted.is_err() {
+            self.turned_away += 1;
+            self.turn_away(index, UNAVAILABLE, CloseCause::TooManyConnections);
+        }
+        self.core.arm(index);
+        Some(SlotToken::new(index, generation))
+    }
+
+    /// A socket is ready.
+    pub(crate) fn ready(&mut self, ready: Ready) {
+        let Some(index) = self.core.slots.resolve(ready.token) else {
+            return;
+        };
+        let Some(slot) = self.core.slots.get_mut(index) else {
+            return;
+        };
+        slot.flags.readable |= ready.readable || ready.read_closed;
+        slot.flags.read_closed |= ready.read_closed;
+        if ready.writable && slot.outbox.is_some() {
+            self.core.write_backlog(index);
+        }
+        self.read(index);
+    }
+
+    /// All that a turn does behind the sockets that are ready. `deadlines`: no other socket is ready that could still
+    /// show a sign of life.
+    pub(crate) fn turn(&mut self, deadlines: bool) {
+        for index in mem::take(&mut self.core.again) {
+            if let Some(slot) = self.core.slots.get_mut(index) {
+                slot.flags.again = false;
+            }
+            self.read(index);
+        }
+        if deadlines || self.put_off >= PUT_OFF {
+            self.put_off = 0;
+            self.expire();
+        } else {
+            self.put_off += 1;
+        }
+        // Once a turn: a handler that fills a fast socket again and again does not keep the others waiting.
+        for index in mem::take(&mut self.core.drained) {
+            if self.core.is_drained(index) {
+                self.call(index, |handler, conn| handler.drained(conn));
+            }
+        }
+        self.settle();
+        self.post();
+    }
+
+    /// Takes the mail out. To be called when the mailbox has woken the worker.
+    pub(crate) fn open_mail(&mut self) {
+        let mut mail = mem::take(&mut self.mail);
+        let waiting = self.mailboxes[usize::from(self.core.worker)].take(&mut mail);
+        for worker in waiting {
+            self.mailboxes[usize::from(worker)].wake();
+        }
+        self.resume_stalled();
+        for mail in mail.drain(..) {
+            match mail {
+                Mail::Post(Post::Publish { topic, frame }) => {
+                    self.core.publish_here(&topic, &frame);
+                }
+                Mail::Post(Post::Send { to, frame }) => {
+                    if let Some(index) = self.core.slots.find(to) {
+                        let _ = self.core.send_frame(index, &frame);
+                    }
+                }
+                Mail::Post(Post::Close { conn, code, reason }) => {
+                    if let Some(index) = self.core.slots.find(conn) {
+                        let cause = CloseCause::WeClosed { code };
+                        let _ = self.core.close(index, code, &reason, cause);
+                    }
+                }
+                Mail::Note(note) => self.handler.note(
+                    note,
+                    &mut Ctx {
+                        core: &mut self.core,
+                    },
+                ),
+                Mail::Accepted(socket, addr) => self.arrivals.push((socket, addr)),
+                Mail::Shutdown(grace) => self.shut_down(grace),
+            }
+        }
+        self.mail = mail;
+    }
+
+    /// Reads again from connections that waited for a mailbox. Any mail may have woken us: that it has room is not said.
+    fn resume_stalled(&mut self) {
+        let worker = self.core.worker;
+        if self.stalled.is_empty() || !self.mailboxes.iter().all(|mail| mail.has_room(worker)) {
+            return;
+        }
+        for index in mem::take(&mut self.stalled) {
+            if let Some(slot) = self.core.slots.get_mut(index) {
+                slot.flags.stalled = false;
+            }
+            self.core.read_again(index);
+        }
+    }
+
+    /// When the next turn is due if nothing becomes ready; `None`: whenever that may be.
+    pub(crate) fn next_turn(&self) -> Option<Millis> {
+        if !self.core.again.is_empty() || !self.core.drained.is_empty() {
+            return Some(self.core.now);
+        }
+        [self.core.wheel.next(), self.shutdown, self.last_requests]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether a shutdown is complete.
+    pub(crate) fn is_done(&self) -> bool {
+        self.shutdown.is_some()
+            && self.core.slots.len() == 0
+            && self.mailboxes[usize::from(self.core.worker)].end()
+    }
+
+    /// Brings everything that was said and done to its end: topics, sockets, closings, and what follows from these.
+    fn settle(&mut self) {
+        loop {
+            for (index, decision) in mem::take(&mut self.core.decided) {
+                self.decide(index, decision);
+            }
+            self.core.fan_out();
+            for index in mem::take(&mut self.core.dirty) {
+                self.core.write_backlog(index);
+            }
+            for index in mem::take(&mut self.core.ended) {
+                self.take_down(index);
+            }
+            let core = &self.core;
+            let idle = core.decided.is_empty()
+                && core.topics.busy.is_empty()
+                && core.dirty.is_empty()
+                && core.ended.is_empty();
+            if idle {
+                return;
+            }
+        }
+    }
+
+    /// Hands the other workers what is for them.
+    fn post(&mut self) {
+        let mut over = false;
+        for (mailbox, posts) in self.mailboxes.iter().zip(&mut self.core.posts) {
+            if !posts.is_empty() {
+                over |= !mailbox.deliver(self.core.worker, posts);
+            }
+        }
+        for index in mem::take(&mut self.core.posters) {
+            if over && let Some(slot) = self.core.slots.get_mut(index) {
+                slot.flags.stalled = true;
+                self.stalled.push(index);
+            }
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = self.core.now;
+        let mut expired = mem::take(&mut self.expired);
+        self.core.wheel.expired(now, &mut expired);
+        for index in expired.drain(..) {
+            self.expire_slot(index);
+        }
+        self.expired = expired;
+        if self.last_requests.is_some_and(|last| last <= now) {
+            self.last_requests = None;
+            self.end_all(|stage| matches!(stage, Stage::Handshake(_) | Stage::Held(_)));
+        }
+        if self.shutdown.is_some_and(|last| last <= now) {
+            self.end_all(|_| true);
+        }
+    }
+
+    fn expire_slot(&mut self, index: u32) {
+        let now = self.core.now;
+        let Some(slot) = self.core.slots.get_mut(index) else {
+            return;
+        };
+        if slot.armed > now || slot.flags.ended {
+            // An entry that a nearer deadline, or the end, has made void.
+            return;
+        }
+        slot.armed = NEVER;
+        let timer = slot.timer <= now;
+        if timer {
+            slot.timer = NEVER;
+        }
+        // What we chose not to read may hold the sign of life.
+        if slot.flags.readable && (slot.flags.paused || slot.flags.stalled) {
+            slot.liveness.heard(now);
+        }
+        let due = slot
+            .liveness
+            .handle_timeout(now, &self.core.settings.timeouts);
+        if timer && slot.open().is_some() {
+            self.call(index, |handler, conn| handler.timer(conn));
+        }
+        match due {
+            Some(Due::Ping) => {
+                // Quiet for so long, it can do without a compressor of its own.
+                if let Some(connection) = self.core.slots.get_mut(index).and_then(Slot::open) {
+                    connection.release_compressor();
+                }
+                let _ = self.core.ping(index, b"");
+            }
+            Some(Due::GiveUp(overdue)) => self.give_up(index, overdue),
+            None => {}
+        }
+        self.core.arm(index);
+    }
+
+    fn give_up(&mut self, index: u32, overdue: Overdue) {
+        let cause = CloseCause::Timeout(overdue);
+        let stage = self.core.slots.get(index).map(|slot| &slot.stage);
+        match overdue {
+            // It has its answer and does not read it: one more would only lie behind.
+            Overdue::Handshake if matches!(stage, Some(Stage::Draining)) => {
+                self.core.end(index, cause);
+            }
+            Overdue::Handshake => self.turn_away(index, REQUEST_TIMEOUT, cause),
+            Overdue::Idle => {
+                let _ = self.core.close(
+                    index,
+                    CloseCode::GOING_AWAY,
+                    "no message for too long",
+                    cause,
+                );
+            }
+            Overdue::Pong => {
+                let reason = "no sign of life after a ping";
+                let _ = self.core.close(index, CloseCode::POLICY, reason, cause);
+                self.core.write_backlog(index);
+                self.core.end_as_known(index);
+            }
+            Overdue::Close => self.core.end(index, cause),
+        }
+    }
+
+    /// Answers a connection that has no request with a few bytes of HTTP.
+    fn turn_away(&mut self, index: u32, answer: &'static [u8], cause: CloseCause) {
+        let Some(slot) = self.core.slots.get_mut(index) else {
+            return;
+        };
+        slot.stage = Stage::Draining;
+        slot.set_cause(cause);
+        self.core.current = Some(index);
+        self.core.out.extend_from_slice(answer);
+        self.core.out_head = answer.len();
+        self.leave_call(index);
+    }
+
+    fn shut_down(&mut self, grace: Duration) {
+        let now = self.core.now;
+        self.shutdown = Some(now.after(grace));
+        self.last_requests = Some(now.after(grace.min(LAST_REQUESTS)));
+        // Nothing is opened any more, not even what has been accepted in this turn.
+        let accepts = |decision: &Decision<H::Peer>| matches!(decision, Decision::Accept(_));
+        self.core.decided.retain(|(_, decision)| !accepts(decision));
+        for index in self.core.slots.indices() {
+            match self.core.slots.get(index).map(|slot| &slot.stage) {
+                Some(Stage::Open(_)) => {
+                    let (code, reason) = (CloseCode::GOING_AWAY, "the server shuts down");
+                    let _ = self.core.close(index, code, reason, CloseCause::Shutdown);
+                }
+                Some(Stage::Held(_)) => {
+                    let reply = Reply::text(503, "the server shuts down");
+                    self.core.decided.push((index, Decision::Answer(reply)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn end_all(&mut self, which: impl Fn(&Stage) -> bool) {
+        for index in self.core.slots.indices() {
+            if self
+                .core
+                .slots
+                .get(index)
+                .is_some_and(|slot| which(&slot.stage))
+            {
+                self.core.end(index, CloseCause::Shutdown);
+            }
+        }
+    }
+
+    /// A call with a connection in hand, outside of any read.
+    fn call(&mut self, index: u32, call: impl FnOnce(&mut H, &mut crate::Conn<'_, H::Peer>)) {
+        self.core.current = Some(index);
+        self.with_conn(index, call);
+        self.leave_call(index);
+    }
+
+    /// The end of a connection: the only place where one is forgotten, and where the handler is told.
+    fn take_down(&mut self, index: u32) {
+        let caller = self.caller(index);
+        self.core.leave_all(index);
+        let Some(slot) = self.core.slots.remove(index) else {
+            return;
+        };
+        drop(slot.socket);
+        let cause = slot.cause.map_or(CloseCause::Lost, |cause| *cause);
+        if cause == CloseCause::TooManyConnections {
+            self.turned_away -= 1;
+        } else {
+            self.connections.fetch_sub(1, Ordering::SeqCst);
+        }
+        self.handler.closed(
+            slot.peer,
+            caller,
+            cause,
+            &mut Ctx {
+                core: &mut self.core,
+            },
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! Bytes to parts of frames: reads headers, also cut ones, checks the mask by role, and unmasks payloads where
+//! they lie. Knows nothing of messages; used by the connection alone.
+
+use crate::mask::{apply_mask, rotate};
+use crate::{Error, Header, Input, Opcode};
+
+/// Where we are in the stream of frames.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    /// Payload bytes of the current frame that have not arrived.
+    remaining: u64,
+    /// Turned so that it fits the next payload byte.
+    key: [u8; 4],
+    opcode: Opcode,
+    fin: bool,
+    /// The beginning of a header whose end has not arrived: at most 13 bytes.
+    spill: [u8; Header::MAX_LEN - 1],
+    spilled: u8,
+}
+
+/// Payload of one frame, as much of it as lies together in the input. It may be empty.
+#[derive(Debug)]
+pub(crate) struct Part<'i> {
+    pub(crate) opcode: Opcode,
+    pub(crate) fin: bool,
+    /// The first frame of a compressed message (RFC 7692 §6).
+    pub(crate) compressed: bool,
+    /// The header of this frame has just been read: then this is its payload's length.
+    pub(crate) begins: Option<u64>,
+    /// Nothing of the frame is left.
+    pub(crate) ends: bool,
+    /// Payload bytes of the frame still to come.
+    pub(crate) remaining: u64,
+    /// Unmasked.
+    pub(crate) payload: &'i mut [u8],
+}
+
+impl Decoder {
+    pub(crate) fn new() -> Self {
+        Self {
+            remaining: 0,
+            key: [0; 4],
+            opcode: Opcode::Continuation,
+            fin: true,
+            spill: [0; Header::MAX_LEN - 1],
+            spilled: 0,
+        }
+    }
+
+    /// The next part, or `None` when all of the input is used. `masked`: what RFC 6455 §5.1 asks of this peer; `deflate`:
+    /// whether messages may be compressed.
+    #[inline]
+    pub(crate) fn next_part<'i>(
+        &mut self,
+        input: &mut Input<'i>,
+        masked: bool,
+        deflate: bool,
+    ) -> Result<Option<Part<'i>>, Error> {
+        if input.is_empty() {
+            return Ok(None);
+        }
+        let (mut begins, mut compressed) = (None, false);
+        if self.remaining == 0 {
+            let Some(header) = self.next_header(input)? else {
+                return Ok(None);
+            };
+            match header.masking_key {
+                Some(_) if !masked => return Err(Error::MaskUnexpected),
+                None if masked => return Err(Error::MaskMissing),
+                key => self.key = key.unwrap_or_default(),
+            }
+            // RFC 7692 §6: on the first frame of a data message, and on no other frame.
+            if header.rsv1 && !(deflate && matches!(header.opcode, Opcode::Text | Opcode::Binary)) {
+                return Err(Error::ReservedBits);
+            }
+            compressed = header.rsv1;
+            self.opcode = header.opcode;
+            self.fin = header.fin;
+            self.remaining = header.len;
+            begins = Some(header.len);
+        }
+        let payload = input.take(usize::try_from(self.remaining).unwrap_or(usize::MAX));
+        if masked {
+            apply_mask(payload, self.key, 0);
+            self.key = rotate(self.key, payload.len());
+        }
+        self.remaining -= payload.len() as u64;
+        Ok(Some(Part {
+            opcode: self.opcode,
+            fin: self.fin,
+            compressed,
+            begins,
+            ends: self.remaining == 0,
+            remaining: self.remaining,
+            payload,
+        }))
+    }
+
+    #[inline]
+    fn next_header(&mut self, input: &mut Input<'_>) -> Result<Option<Header>, Error> {
+        if self.spilled == 0
+            && let Some((header, used)) = Header::decode(input.peek())?
+        {
+            input.take(used);
+            return Ok(Some(header));
+        }
+        self.next_cut_header(input)
+    }
+
+    /// A header that the end of a read cuts: its bytes are collected in the spill until it is whole.
+    #[cold]
+    fn next_cut_header(&mut self, input: &mut Input<'_>) -> Result<Option<Header>, Error> {
+        let spilled = usize::from(self.spilled);
+        let mut bytes = [0; Header::MAX_LEN];
+        for (place, byte) in bytes
+            .iter_mut()
+            .zip(self.spill.iter().take(spilled).chain(input.peek()))
+        {
+            *place = *byte;
+        }
+        let there = bytes.len().min(spilled + input.len());
+        let there = bytes.get(..there).unwrap_or(&bytes);
+        if let Some((header, used)) = Header::decode(there)? {
+            // What was in the spill alone was not a header, so at least one byte of this input is in it.
+            input.take(used.saturating_sub(spilled));
+            self.spilled = 0;
+            return Ok(Some(header));
+        }
+        // Not whole: that is at most 13 bytes, and all of the input.
+        for (place, byte) in self.spill.iter_mut().zip(there) {
+            *place = *byte;
+        }
+        self.spilled = there.len() as u8;
+        input.discard();
+        Ok(None)
+    }
+}

@@ -1,0 +1,320 @@
+//! [`Partial`]: what has arrived of a message (and of a control frame in its midst) that is not whole yet, kept once
+//! and in its final form. A connection owns one only as long as it needs it; the scratch keeps spares.
+
+#[cfg(feature = "deflate")]
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::mem;
+
+#[cfg(feature = "deflate")]
+use crate::deflate::Inflation;
+use crate::utf8::CutCharacter;
+use crate::{Config, Error, Kind};
+
+/// The most bytes a control frame carries (RFC 6455 §5.5).
+const CONTROL_LEN: usize = 125;
+
+#[derive(Debug)]
+pub(crate) struct Partial {
+    message: Message,
+    /// Frames of the message so far.
+    fragments: u32,
+    /// Empty frames at the end of the message so far.
+    empty_run: u32,
+    control: [u8; CONTROL_LEN],
+    control_len: u8,
+    /// If the message is compressed.
+    #[cfg(feature = "deflate")]
+    pub(crate) inflation: Option<Box<Inflation>>,
+}
+
+/// The message so far. Text is checked as it comes, so it can be a `String` from the start.
+#[derive(Debug)]
+enum Message {
+    /// There is none; the memory of the last one.
+    None(Vec<u8>),
+    Text(String, CutCharacter),
+    Binary(Vec<u8>),
+}
+
+impl Default for Partial {
+    fn default() -> Self {
+        Self {
+            message: Message::None(Vec::new()),
+            fragments: 0,
+            empty_run: 0,
+            control: [0; CONTROL_LEN],
+            control_len: 0,
+            #[cfg(feature = "deflate")]
+            inflation: None,
+        }
+    }
+}
+
+impl Partial {
+    /// Whether there is neither a message nor a control frame half way.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.has_message() && self.control_len == 0
+    }
+
+    pub(crate) fn has_message(&self) -> bool {
+        !matches!(self.message, Message::None(_))
+    }
+
+    /// The first frame of a message begins.
+    pub(crate) fn begin(&mut self, kind: Kind) {
+        let memory = mem::take(self).into_memory();
+        self.message = match kind {
+            Kind::Text => Message::Text(
+                String::from_utf8(memory).unwrap_or_default(),
+                CutCharacter::default(),
+            ),
+            Kind::Binary => Message::Binary(memory),
+        };
+    }
+
+    /// A frame of `len` bytes begins: counts it, and checks what it would make of the message before any of it is kept.
+    pub(crate) fn count_frame(&mut self, len: u64, config: &Config) -> Result<(), Error> {
+        // Saturating: with a limit of `u32::MAX` a patient peer would else count past the end.
+        self.fragments = self.fragments.saturating_add(1);
+        if self.fragments > config.max_fragments.max(1) {
+            return Err(Error::TooManyFragments);
+        }
+        self.empty_run = if len == 0 {
+            self.empty_run.saturating_add(1)
+        } else {
+            0
+        };
+        if self.empty_run > config.max_empty_fragments {
+            return Err(Error::TooManyEmptyFragments);
+        }
+        #[cfg(feature = "deflate")]
+        if let Some(inflation) = &mut self.inflation {
+            return inflation.count_frame(len, config);
+        }
+        if len > self.room(config) {
+            return Err(Error::MessageTooLong);
+        }
+        Ok(())
+    }
+
+    /// How many bytes the message may still grow by.
+    pub(crate) fn room(&self, config: &Config) -> u64 {
+        (config.max_message as u64).saturating_sub(self.bytes().len() as u64 + self.cut_len())
+    }
+
+    /// Adds payload of a compressed message, which may refer to `history`.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn append_compressed(
+        &mut self,
+        payload: &[u8],
+        last: bool,
+        history: &[u8],
+        config: &Config,
+    ) -> Result<(), Error> {
+        let Some(mut inflation) = self.inflation.take() else {
+            return Ok(());
+        };
+        let mut result = inflation.inflate(payload, self, history, config);
+        if last {
+            result = result.and_then(|()| inflation.finish(self, history, config));
+        }
+        self.inflation = Some(inflation);
+        result
+    }
+
+    /// The bytes of the message so far: those that are whole characters, and those of a cut one.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn content(&self) -> (&[u8], &[u8]) {
+        match &self.message {
+            Message::Text(text, cut) => (text.as_bytes(), cut.bytes()),
+            Message::Binary(data) | Message::None(data) => (data, &[]),
+        }
+    }
+
+    /// The length of the message so far.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn len(&self) -> usize {
+        let (whole, cut) = self.content();
+        whole.len() + cut.len()
+    }
+
+    /// Adds payload; at most `to_come` more bytes of the message will follow it.
+    pub(crate) fn append(&mut self, payload: &[u8], to_come: u64) -> Result<(), Error> {
+        match &mut self.message {
+            Message::Text(text, cut) => {
+                // The cut character is not in the text yet.
+                let more = usize::from(cut.len()) + payload.len();
+                text.reserve_exact(growth(text.len(), text.capacity(), more, to_come));
+                cut.append(text, payload)
+            }
+            Message::Binary(data) | Message::None(data) => {
+                let more = payload.len();
+                data.reserve_exact(growth(data.len(), data.capacity(), more, to_come));
+                data.extend_from_slice(payload);
+                Ok(())
+            }
+        }
+    }
+
+    /// The message is whole: a text may not end inside a character.
+    pub(crate) fn finish(&self) -> Result<(), Error> {
+        if self.cut_len() > 0 {
+            Err(Error::InvalidUtf8)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The finished message.
+    pub(crate) fn whole(&self) -> Whole<'_> {
+        match &self.message {
+            Message::Text(text, _) => Whole::Text(text),
+            Message::Binary(data) | Message::None(data) => Whole::Binary(data),
+        }
+    }
+
+    /// Adds payload of a control frame.
+    pub(crate) fn append_control(&mut self, payload: &[u8]) {
+        let rest = self.control.iter_mut().skip(usize::from(self.control_len));
+        for (place, byte) in rest.zip(payload) {
+            *place = *byte;
+            self.control_len += 1;
+        }
+    }
+
+    /// The finished control frame's payload, and how much of it counts.
+    pub(crate) fn take_control(&mut self) -> ([u8; CONTROL_LEN], usize) {
+        (self.control, usize::from(mem::take(&mut self.control_len)))
+    }
+
+    /// The bytes of memory it would keep as a spare.
+    pub(crate) fn capacity(&self) -> usize {
+        match &self.message {
+            Message::Text(text, _) => text.capacity(),
+            Message::Binary(data) | Message::None(data) => data.capacity(),
+        }
+    }
+
+    /// Forgets what it held but keeps its memory.
+    pub(crate) fn clear(&mut self) {
+        self.message = Message::None(mem::take(self).into_memory());
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.message {
+            Message::Text(text, _) => text.as_bytes(),
+            Message::Binary(data) | Message::None(data) => data,
+        }
+    }
+
+    fn cut_len(&self) -> u64 {
+        match &self.message {
+            Message::Text(_, cut) => cut.len().into(),
+            _ => 0,
+        }
+    }
+
+    fn into_memory(mut self) -> Vec<u8> {
+        let mut memory = match &mut self.message {
+            Message::Text(text, _) => mem::take(text).into_bytes(),
+            Message::Binary(data) | Message::None(data) => mem::take(data),
+        };
+        memory.clear();
+        memory
+    }
+}
+
+/// A message's memory is freed small.
+///
+/// glibc takes a large block that is freed for a sign that more will follow, and from then on keeps free memory of up to
+/// twice its size to itself: after messages of 16 MiB a quiet server would hold 64 MiB for ever. Shrinking the block in
+/// place gives its pages back without being a sign.
+impl Drop for Partial {
+    fn drop(&mut self) {
+        const SMALL: usize = 64 * 1024;
+        let mut memory = match &mut self.message {
+            Message::Text(text, _) => mem::take(text).into_bytes(),
+            Message::Binary(data) | Message::None(data) => mem::take(data),
+        };
+        memory.clear();
+        memory.shrink_to(SMALL);
+    }
+}
+
+/// A finished message.
+#[derive(Debug)]
+pub(crate) enum Whole<'a> {
+    Text(&'a str),
+    Binary(&'a [u8]),
+}
+
+/// How much to reserve for `more` bytes: doubling by what has arrived, yet not beyond the end of what can come.
+fn growth(len: usize, capacity: usize, more: usize, to_come: u64) -> usize {
+    if more <= capacity - len {
+        return 0;
+    }
+    let ahead = usize::try_from(to_come)
+        .unwrap_or(usize::MAX)
+        .min(len + more);
+    more.saturating_add(ahead)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows_by_what_arrived_and_never_by_what_is_claimed() {
+        let mut partial = Partial::default();
+        partial.begin(Kind::Binary);
+        partial.append(&[0; 10], 1 << 40).unwrap();
+        assert!(partial.capacity() <= 20, "{}", partial.capacity());
+        partial.append(&[0; 1000], 1 << 40).unwrap();
+        assert!(partial.capacity() <= 2020, "{}", partial.capacity());
+    }
+
+    #[test]
+    fn a_message_that_is_nearly_here_is_not_overshot() {
+        let mut partial = Partial::default();
+        partial.begin(Kind::Binary);
+        partial.append(&[0; 1000], 24).unwrap();
+        assert_eq!(partial.capacity(), 1024);
+    }
+
+    #[test]
+    fn a_cut_character_is_reckoned_with() {
+        let mut partial = Partial::default();
+        partial.begin(Kind::Text);
+        partial.append(b"abc\xf0\x9f\x92", 9).unwrap();
+        assert_eq!(partial.capacity(), 12);
+        partial.append(b"\xa9abcdefgh", 0).unwrap();
+        assert_eq!(partial.capacity(), 15, "by what it takes");
+    }
+
+    #[test]
+    fn counting_does_not_overflow() {
+        let mut partial = Partial::default();
+        partial.begin(Kind::Binary);
+        partial.fragments = u32::MAX;
+        partial.empty_run = u32::MAX;
+        let config = Config {
+            max_fragments: u32::MAX,
+            max_empty_fragments: u32::MAX,
+            ..Config::default()
+        };
+        assert_eq!(partial.count_frame(0, &config), Ok(()));
+    }
+
+    #[test]
+    fn memory_outlives_the_message() {
+        let mut partial = Partial::default();
+        partial.begin(Kind::Text);
+        partial.append(b"some text", 0).unwrap();
+        partial.clear();
+        assert!(partial.is_idle() && partial.capacity() >= 9);
+        partial.begin(Kind::Binary);
+        assert!(matches!(partial.whole(), Whole::Binary([])));
+    }
+}

@@ -1,0 +1,54 @@
+//! `wirefan echo`: every message goes back with its opcode.
+
+use wirefan_eventloop::{Acceptance, Caller, CloseCause, Conn, Ctx, Decision, Handler, Message};
+use wirefan_protocol::handshake::Request;
+
+use crate::subprotocol::Subprotocols;
+use crate::visits::{Visit, Visits};
+use crate::{page, visits};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Echo {
+    pub(crate) subprotocols: Subprotocols,
+    pub(crate) visits: Visits,
+}
+
+impl Handler for Echo {
+    type Peer = Visit;
+    type Note = ();
+
+    fn request(
+        &mut self,
+        request: &Request<'_>,
+        _: Caller,
+        _: &mut Ctx<'_, Visit>,
+    ) -> Decision<Visit> {
+        if !request.is_websocket() {
+            return Decision::Answer(page::answer(request, || page::echo(request.host())));
+        }
+        let mut acceptance = Acceptance::new(Visit::new());
+        acceptance.protocol = self.subprotocols.choose(request);
+        Decision::Accept(acceptance)
+    }
+
+    fn open(&mut self, conn: &mut Conn<'_, Visit>) {
+        self.visits.begin(visits::caller(conn), None);
+    }
+
+    fn message(&mut self, conn: &mut Conn<'_, Visit>, message: Message<'_>) {
+        let caller = visits::caller(conn);
+        conn.peer().message(caller, message);
+        // Above the high mark the loop stops reading by itself, so that nothing is dropped here.
+        let _ = conn.send(message);
+    }
+
+    fn closed(
+        &mut self,
+        visit: Option<Visit>,
+        caller: Caller,
+        cause: CloseCause,
+        _: &mut Ctx<'_, Visit>,
+    ) {
+        self.visits.end(visit, caller, &cause);
+    }
+}

@@ -1,0 +1,424 @@
+//! The command line: every flag with its unit, its default and when to change it, and what the loop is told of it.
+
+use core::fmt;
+use core::time::Duration;
+use std::num::NonZeroUsize;
+use std::thread;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::filter::Targets;
+use wirefan_eventloop::{AtLimit, Backpressure, Timeouts};
+use wirefan_protocol::{CloseCode, Config};
+
+use crate::compression::Compression;
+use crate::{log, quantity, subprotocol};
+
+const EXAMPLES: &str = "\
+Examples:
+  wirefan broadcast
+      A chat on this machine: open http://127.0.0.1:9001/ twice and talk.
+  wirefan broadcast --listen 0.0.0.0:80 --listen '[::]:80'
+      Every path is a room, for everyone who can reach this machine.
+  wirefan echo --max-message 16m --workers 4
+      Sends every message back, also large ones: to test a client with.
+
+Sizes are bytes, or 64k, 16m, 1g (times 1024).
+Durations are 500ms, 25s, 2m, 1h; a plain number is seconds.
+Ctrl-C or SIGTERM ends the server gracefully, a second one at once.
+Exit codes: 0 ended as asked, 1 could not run, 2 wrong options, 130 or 143 ended at once.
+
+`wirefan echo --help` and `wirefan broadcast --help` explain every option.";
+
+/// A WebSocket server (RFC 6455) in one binary: it sends every message back, or on to everyone in the same room.
+///
+/// It speaks with anything that speaks WebSocket, browsers included; on the same port it serves a small page to try it
+/// with. It bounds what a client can make it hold or wait for: each limit has an option and a safe default.
+#[derive(Debug, Parser)]
+#[command(name = "wirefan", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// What to log to stderr [off, error, warn, info, debug, trace]
+    ///
+    /// info tells of every connection that opens or ends, debug of plain HTTP requests too, trace of every message.
+    /// One part alone: warn,wirefan_eventloop=debug.
+    #[arg(long, global = true, env = "WIREFAN_LOG", hide_env_values = true)]
+    #[arg(value_name = "FILTER", default_value = "info", value_parser = log::filter)]
+    pub(crate) log: Targets,
+}
+
+/// What the server does with messages.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Send every message back to its sender
+    Echo(Serve),
+    /// Send every message on to everyone else in its room, which is the path of the URL
+    ///
+    /// Whoever connects to ws://HOST:PORT/tea is in the room /tea; / is a room too. A message goes to all others in
+    /// the room, unchanged, and the server never says anything itself. A browser that opens http://HOST:PORT/tea gets
+    /// a small chat page for the room, and GET /tea?members tells how many are in it.
+    Broadcast(Broadcast),
+}
+
+/// The options of `broadcast`.
+#[derive(Args, Debug)]
+pub(crate) struct Broadcast {
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+
+    /// Send every message to its sender too
+    ///
+    /// For clients that show a message when the server has it, or that want one order for their own and others'.
+    #[arg(long, help_heading = "Messages")]
+    pub(crate) to_sender: bool,
+}
+
+impl Command {
+    /// The options that both commands have.
+    pub(crate) fn serve(&self) -> &Serve {
+        match self {
+            Self::Echo(serve) => serve,
+            Self::Broadcast(broadcast) => &broadcast.serve,
+        }
+    }
+}
+
+/// The options that both commands have.
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    /// Address to listen on; give it again for more
+    ///
+    /// `127.0.0.1` is reached from this machine only, `0.0.0.0` and `[::]` from everywhere. Port 0 takes a free one
+    /// and logs it.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9001", value_parser = address)]
+    pub(crate) listen: Vec<String>,
+
+    /// Threads that serve connections, 1 to 1024 [default: one for each core]
+    ///
+    /// Fewer where others need the cores, 1 where everything happens in one room.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+
+    /// Subprotocol to agree on with clients that offer it; give it again for more
+    ///
+    /// Of what a client offers the first that is known here is chosen. A client that offers only others is accepted
+    /// without one; a browser then ends the connection by itself.
+    #[arg(long, value_name = "NAME", value_parser = subprotocol::name)]
+    pub(crate) subprotocol: Vec<String>,
+
+    /// Most connections at a time, on all workers [default: what the limit of open files allows]
+    ///
+    /// More are answered with 503. Every connection is an open file: the soft limit (ulimit -n) is raised to the hard
+    /// one at the start, and 1000000 is the most that is taken without being told.
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub(crate) max_connections: Option<NonZeroUsize>,
+
+    /// Longest message in bytes; a longer one closes the connection with 1009
+    ///
+    /// A client can make the server hold at most this much, and as much again while it grows. Raise it for larger
+    /// messages; lower it where many clients are not to be trusted.
+    #[arg(long, value_name = "SIZE", default_value = "1m", value_parser = quantity::size)]
+    #[arg(help_heading = "Limits")]
+    max_message: usize,
+
+    /// Time for a client to finish its opening handshake
+    ///
+    /// It bounds what connections that never ask for anything can hold. Raise it for very slow networks.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::some_duration)]
+    #[arg(help_heading = "Times")]
+    handshake_timeout: Duration,
+
+    /// Silence after which a client is sent a ping; 0: never
+    ///
+    /// Keeps connections alive through proxies that cut silent ones, often after 30 or 60 seconds, and finds clients
+    /// that are gone. Raise it to spare the batteries of phones.
+    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = quantity::duration)]
+    #[arg(help_heading = "Times")]
+    ping_interval: Duration,
+
+    /// Silence after a ping after which a client counts as gone
+    ///
+    /// Raise it where phones lose their network for a while.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::some_duration)]
+    #[arg(help_heading = "Times")]
+    pong_timeout: Duration,
+
+    /// Time without a message, either way, after which a connection is closed with 1001; 0: never
+    ///
+    /// Pings are not messages. Set it where connections that do nothing are to make room for others.
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = quantity::duration)]
+    #[arg(help_heading = "Times")]
+    idle_timeout: Duration,
+
+    /// Time for a client to answer a Close, and then to end the connection
+    ///
+    /// Only clients that are gone or misbehave need longer than their network does.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = quantity::some_duration)]
+    #[arg(help_heading = "Times")]
+    close_timeout: Duration,
+
+    /// Time for all connections to end when the server shuts down; 0: none
+    ///
+    /// Clients are sent a Close with 1001 and what was sent before it; who is not done in time is dropped. Stay below
+    /// what your supervisor waits before it kills.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::duration)]
+    #[arg(help_heading = "Times")]
+    pub(crate) shutdown_grace: Duration,
+
+    /// Bytes waiting for a slow reader, below which it is read from again [default: 64k]
+    ///
+    /// Not above --backlog-high; closer to it, reading stops and goes on more often.
+    #[arg(long, value_name = "SIZE", value_parser = quantity::some_size)]
+    #[arg(help_heading = "Slow readers")]
+    backlog_low: Option<usize>,
+
+    /// Bytes waiting for a slow reader, above which nothing more is read from it [default: 256k]
+    ///
+    /// Not above --backlog-limit. Raise it for clients that send much before they read.
+    #[arg(long, value_name = "SIZE", value_parser = quantity::some_size)]
+    #[arg(help_heading = "Slow readers")]
+    backlog_high: Option<usize>,
+
+    /// Bytes waiting for a slow reader, from which on --at-limit holds
+    ///
+    /// A connection holds at most this much and one message. Raise it for bursts, lower it for many connections.
+    #[arg(long, value_name = "SIZE", default_value = "4m", value_parser = quantity::some_size)]
+    #[arg(help_heading = "Slow readers")]
+    backlog_limit: usize,
+
+    /// What happens to a reader whose backlog is at its limit
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Policy::Close)]
+    #[arg(help_heading = "Slow readers")]
+    at_limit: Policy,
+
+    #[command(flatten)]
+    compression: Compression,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Policy {
+    /// Close it with 1013: it may come back and start afresh
+    Close,
+    /// Drop what does not fit: it stays, and misses messages
+    Drop,
+}
+
+/// Options that cannot hold together.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Contradiction {
+    /// The low mark is above the high one.
+    LowAboveHigh,
+    /// The high mark is above the limit.
+    HighAboveLimit,
+}
+
+impl fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LowAboveHigh => {
+                "--backlog-low is above --backlog-high: lower the one or raise the other"
+            }
+            Self::HighAboveLimit => {
+                "--backlog-high is above --backlog-limit: lower the one or raise the other"
+            }
+        })
+    }
+}
+
+impl core::error::Error for Contradiction {}
+
+impl Serve {
+    /// Which options cannot hold together, if any.
+    pub(crate) fn contradiction(&self) -> Option<Contradiction> {
+        let marks = self.backpressure();
+        if marks.high > marks.limit {
+            Some(Contradiction::HighAboveLimit)
+        } else if marks.low > marks.high {
+            Some(Contradiction::LowAboveHigh)
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn workers(&self) -> usize {
+        match self.workers {
+            Some(workers) => workers.into(),
+            None => thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    pub(crate) fn protocol(&self) -> Config {
+        let mut config = Config::default();
+        config.max_message = self.max_message;
+        config.deflate = self.compression.config();
+        config
+    }
+
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        let unless_zero = |time: Duration| (!time.is_zero()).then_some(time);
+        let mut timeouts = Timeouts::default();
+        timeouts.handshake = self.handshake_timeout;
+        timeouts.ping = unless_zero(self.ping_interval);
+        timeouts.pong = self.pong_timeout;
+        timeouts.idle = unless_zero(self.idle_timeout);
+        timeouts.close = self.close_timeout;
+        timeouts
+    }
+
+    /// Marks that were not given follow the ones above them down.
+    pub(crate) fn backpressure(&self) -> Backpressure {
+        let mut marks = Backpressure::default();
+        marks.limit = self.backlog_limit;
+        marks.high = self
+            .backlog_high
+            .unwrap_or_else(|| marks.high.min(marks.limit));
+        marks.low = self
+            .backlog_low
+            .unwrap_or_else(|| marks.low.min(marks.high));
+        marks.at_limit = match self.at_limit {
+            Policy::Close => AtLimit::Close(CloseCode::TRY_AGAIN_LATER),
+            Policy::Drop => AtLimit::Drop,
+        };
+        marks
+    }
+}
+
+/// Checks what can be checked of an address without asking for the name.
+fn address(text: &str) -> Result<String, &'static str> {
+    match text.rsplit_once(':') {
+        Some((host, port))
+            if !host.is_empty()
+                && (host.starts_with('[') || !host.contains(':'))
+                && port.parse::<u16>().is_ok() =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err("write HOST:PORT, as 127.0.0.1:9001, localhost:9001 or [::]:9001"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wirefan_protocol::DeflateConfig;
+
+    fn serve(args: &str) -> Serve {
+        let args = ["wirefan", "echo"]
+            .into_iter()
+            .chain(args.split_whitespace());
+        match Cli::parse_from(args).command {
+            Command::Echo(serve) => serve,
+            other @ Command::Broadcast(_) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    /// The protocol's defaults, and compression in the mode that costs a connection nothing.
+    fn protocol() -> Config {
+        let mut deflate = DeflateConfig::default();
+        deflate.shared_history = Some(256);
+        let mut config = Config::default();
+        config.deflate = Some(deflate);
+        config
+    }
+
+    #[test]
+    fn compression_is_what_was_asked_for() {
+        assert_eq!(serve("--compression off").protocol(), Config::default());
+        let args = "--compression per-connection --compression-level 9 --compression-threshold 1k \
+             --compression-window 10 --compression-history 0";
+        let deflate = serve(args).protocol().deflate.unwrap();
+        assert!(deflate.takeover && deflate.shared_history.is_none());
+        assert_eq!(
+            (deflate.level, deflate.min_len, deflate.window_bits),
+            (9, 1024, 10)
+        );
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_loop() {
+        let serve = serve("");
+        assert_eq!(serve.listen, ["127.0.0.1:9001"]);
+        assert_eq!(serve.protocol(), protocol());
+        assert_eq!(serve.timeouts(), Timeouts::default());
+        assert_eq!(serve.backpressure(), Backpressure::default());
+        assert_eq!(serve.contradiction(), None);
+    }
+
+    #[test]
+    fn options_reach_the_loop() {
+        let serve = serve(
+            "--listen a:1 --listen [::1]:0 --workers 3 --max-message 64k --handshake-timeout 1 \
+             --ping-interval 0 --pong-timeout 2s --idle-timeout 3m --close-timeout 4ms \
+             --backlog-low 1k --backlog-high 2k --backlog-limit 3k --at-limit drop",
+        );
+        assert_eq!(serve.listen, ["a:1", "[::1]:0"]);
+        assert_eq!((serve.workers(), serve.protocol().max_message), (3, 65_536));
+        let times = serve.timeouts();
+        assert_eq!(
+            (
+                times.handshake,
+                times.ping,
+                times.pong,
+                times.idle,
+                times.close
+            ),
+            (
+                Duration::from_secs(1),
+                None,
+                Duration::from_secs(2),
+                Some(Duration::from_secs(180)),
+                Duration::from_millis(4)
+            )
+        );
+        let marks = serve.backpressure();
+        assert_eq!((marks.low, marks.high, marks.limit), (1024, 2048, 3072));
+        assert_eq!(marks.at_limit, AtLimit::Drop);
+    }
+
+    #[test]
+    fn marks_follow_a_lower_limit_unless_they_are_given() {
+        let marks = serve("--backlog-limit 10k").backpressure();
+        assert_eq!(
+            (marks.low, marks.high, marks.limit),
+            (10_240, 10_240, 10_240)
+        );
+        assert_eq!(
+            serve("--backlog-limit 10k --backlog-high 11k").contradiction(),
+            Some(Contradiction::HighAboveLimit)
+        );
+        assert_eq!(
+            serve("--backlog-low 300k").contradiction(),
+            Some(Contradiction::LowAboveHigh)
+        );
+    }
+
+    #[test]
+    fn addresses() {
+        for text in [
+            "127.0.0.1:0",
+            "localhost:9001",
+            "[::]:80",
+            "example.com:65535",
+        ] {
+            assert_eq!(address(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "",
+            "9001",
+            ":9001",
+            "localhost",
+            "a:65536",
+            "a:-1",
+            "::1:80",
+            "a:",
+        ] {
+            assert!(address(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! One server from its start to its end, and why it may not start. Called by `main`.
+
+use core::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+
+use wirefan_eventloop::{Server, ServerBuilder};
+
+use crate::broadcast::Broadcast;
+use crate::echo::Echo;
+use crate::limits;
+use crate::options::{Command, Serve};
+use crate::subprotocol::Subprotocols;
+use crate::visits::Visits;
+
+/// Why there is no server any more, or never was. Said in one line, with what to do about it.
+#[derive(Debug)]
+pub(crate) enum RunError {
+    /// A name cannot be resolved.
+    Resolve { listen: String, error: io::Error },
+    /// An address cannot be listened on.
+    Bind { addr: SocketAddr, error: io::Error },
+    /// Signals cannot be caught.
+    #[cfg(unix)]
+    Signals(io::Error),
+    /// The server could not start or go on.
+    Loop(io::Error),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolve { listen, error } => write!(
+                f,
+                "cannot find {listen}: {error}; check the name, or choose an address with --listen 127.0.0.1:9001"
+            ),
+            Self::Bind { addr, error } => match error.kind() {
+                io::ErrorKind::AddrInUse => write!(
+                    f,
+                    "{addr} is already in use; stop the other server or choose another port with --listen {}",
+                    SocketAddr::new(addr.ip(), addr.port().checked_add(1).unwrap_or(9001))
+                ),
+                io::ErrorKind::PermissionDenied => write!(
+                    f,
+                    "{addr} may not be listened on by this user; choose a port from 1024 on with --listen {}",
+                    SocketAddr::new(addr.ip(), 9001)
+                ),
+                io::ErrorKind::AddrNotAvailable => write!(
+                    f,
+                    "{addr} is not an address of this machine; choose one, or all of them with --listen 0.0.0.0:{}",
+                    addr.port()
+                ),
+                _ => write!(
+                    f,
+                    "cannot listen on {addr}: {error}; choose another address with --listen"
+                ),
+            },
+            #[cfg(unix)]
+            Self::Signals(error) => write!(f, "cannot catch signals: {error}"),
+            Self::Loop(error) => write!(f, "the server cannot run: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for RunError {}
+
+/// Serves until a signal ends it.
+pub(crate) fn run(command: Command) -> Result<(), RunError> {
+    let visits = Visits::default();
+    #[cfg(unix)]
+    let signals = crate::signals::catch().map_err(RunError::Signals)?;
+    let server = start(&command, &visits)?;
+    for addr in server.addrs() {
+        tracing::info!("listening on {addr} — open http://{}/", within_reach(*addr));
+    }
+    #[cfg(unix)]
+    crate::signals::watch(
+        signals,
+        server.remote(),
+        command.serve().shutdown_grace,
+        visits.clone(),
+    );
+    server.join().map_err(RunError::Loop)?;
+    let (connections, messages) = visits.totals();
+    tracing::info!(connections, messages, "ended");
+    Ok(())
+}
+
+fn start(command: &Command, visits: &Visits) -> Result<Server<()>, RunError> {
+    let serve = command.serve();
+    let addrs = resolve(&serve.listen)?;
+    let builder = builder(serve, &addrs).map_err(RunError::Loop)?;
+    let (subprotocols, visits) = (Subprotocols::new(&serve.subprotocol), visits.clone());
+    match command {
+        Command::Echo(_) => {
+            let echo = Echo {
+                subprotocols,
+                visits,
+            };
+            builder.start(move |_| echo.clone())
+        }
+        Command::Broadcast(options) => {
+            let broadcast = Broadcast {
+                to_sender: options.to_sender,
+                subprotocols,
+                visits,
+            };
+            builder.start(move |_| broadcast.clone())
+        }
+    }
+    .map_err(|error| blame(&addrs, error))
+}
+
+/// The addresses of all names, each once and in their order.
+fn resolve(listen: &[String]) -> Result<Vec<SocketAddr>, RunError> {
+    let mut addrs = Vec::new();
+    for listen in listen {
+        let found = listen
+            .to_socket_addrs()
+            .map_err(|error| RunError::Resolve {
+                listen: listen.clone(),
+                error,
+            })?;
+        for addr in found {
+            // Port 0 is another port each time.
+            if addr.port() == 0 || !addrs.contains(&addr) {
+                addrs.push(addr);
+            }
+        }
+    }
+    Ok(addrs)
+}
+
+fn builder(serve: &Serve, addrs: &[SocketAddr]) -> io::Result<ServerBuilder> {
+    let (files, workers) = (limits::raise_open_files(), serve.workers());
+    let fitting = limits::connections_within(files, workers, addrs.len());
+    let connections = match serve.max_connections {
+        Some(asked) if asked.get() > fitting && fitting < limits::ENOUGH => {
+            tracing::warn!(
+                "--max-connections {asked} is more than the {fitting} that fit into {files} open files: \
+                 raise the limit (ulimit -Hn)"
+            );
+            asked.get()
+        }
+        Some(asked) => asked.get(),
+        None => fitting,
+    };
+    tracing::debug!(workers, connections, files, "starting");
+    Server::builder()
+        .workers(workers)
+        .max_connections(connections)
+        .protocol(serve.protocol())
+        .timeouts(serve.timeouts())
+        .backpressure(serve.backpressure())
+        .listen(addrs)
+}
+
+/// Finds the address that the error is about: it is still there.
+fn blame(addrs: &[SocketAddr], error: io::Error) -> RunError {
+    let refused = addrs
+        .iter()
+        .find(|addr| TcpListener::bind(addr).is_err_and(|again| again.kind() == error.kind()));
+    match refused {
+        Some(addr) => RunError::Bind { addr: *addr, error },
+        None => RunError::Loop(error),
+    }
+}
+
+/// An address to open in a browser on this machine.
+fn within_reach(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, addr.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_is_one_line_with_a_way_out() {
+        let bind = |kind: io::ErrorKind, addr: &str| RunError::Bind {
+            addr: addr.parse().unwrap(),
+            error: kind.into(),
+        };
+        for (error, way_out) in [
+            (
+                bind(io::ErrorKind::AddrInUse, "127.0.0.1:9001"),
+                "--listen 127.0.0.1:9002",
+            ),
+            (
+                bind(io::ErrorKind::AddrInUse, "[::1]:65535"),
+                "--listen [::1]:9001",
+            ),
+            (
+                bind(io::ErrorKind::PermissionDenied, "0.0.0.0:80"),
+                "--listen 0.0.0.0:9001",
+            ),
+            (
+                bind(io::ErrorKind::AddrNotAvailable, "192.0.2.1:80"),
+                "--listen 0.0.0.0:80",
+            ),
+            (bind(io::ErrorKind::Other, "127.0.0.1:1"), "--listen"),
+            (
+                RunError::Resolve {
+                    listen: "nowhere:1".into(),
+                    error: io::ErrorKind::Other.into(),
+                },
+                "--listen 127.0.0.1:9001",
+            ),
+        ] {
+            let text = error.to_string();
+            assert!(text.contains(way_out), "{text}");
+            assert_eq!(text.lines().count(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_listened_on_once() {
+        let listen = [
+            "127.0.0.1:9001",
+            "127.0.0.1:9001",
+            "127.0.0.1:0",
+            "127.0.0.1:0",
+        ];
+        let addrs = resolve(&listen.map(String::from)).unwrap();
+        let ports: Vec<u16> = addrs.iter().map(SocketAddr::port).collect();
+        assert_eq!(ports, [9001, 0, 0]);
+    }
+
+    #[test]
+    fn the_blame_falls_on_the_address_that_is_taken() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = taken.local_addr().unwrap();
+        let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        match blame(&[free, taken], io::ErrorKind::AddrInUse.into()) {
+            RunError::Bind { addr, .. } => assert_eq!(addr, taken),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_to_open_is_an_address_that_a_browser_takes() {
+        for (addr, open) in [
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:80", "[::1]:80"),
+            ("192.0.2.1:80", "192.0.2.1:80"),
+        ] {
+            assert_eq!(within_reach(addr.parse().unwrap()).to_string(), open);
+        }
+    }
+}

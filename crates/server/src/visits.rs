@@ -1,0 +1,108 @@
+//! What is kept and told of connections: a line when one opens, a line when one ends, the counts of all.
+
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::time::Instant;
+
+use wirefan_eventloop::{Caller, CloseCause, Conn, Message};
+
+/// Tells of connections, and counts them; clones share the counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Visits {
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    open: AtomicUsize,
+    all: AtomicU64,
+    messages: AtomicU64,
+}
+
+/// What is kept for one connection.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    since: Instant,
+    messages: u64,
+}
+
+impl Visits {
+    /// A connection has opened, in a room where there are rooms.
+    pub(crate) fn begin(&self, Caller { id, addr }: Caller, room: Option<&str>) {
+        let connections = self.counts.open.fetch_add(1, Ordering::Relaxed) + 1;
+        self.counts.all.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(%addr, %id, room, connections, "connected");
+    }
+
+    /// A connection has ended, or what has never become one.
+    pub(crate) fn end(&self, visit: Option<Visit>, caller: Caller, cause: &CloseCause) {
+        let (Caller { id, addr }, name) = (caller, cause.name());
+        if let Some(Visit { since, messages }) = visit {
+            let connections = self.counts.open.fetch_sub(1, Ordering::Relaxed) - 1;
+            self.counts.messages.fetch_add(messages, Ordering::Relaxed);
+            let lasted = since.elapsed();
+            tracing::info!(
+                %addr, %id, cause = name, messages, lasted = %format_args!("{lasted:.1?}"), connections,
+                "disconnected: {cause}"
+            );
+        } else if is_routine(cause) {
+            tracing::debug!(%addr, %id, cause = name, "not opened: {cause}");
+        } else {
+            tracing::info!(%addr, %id, cause = name, "not opened: {cause}");
+        }
+    }
+
+    /// The connections that are open.
+    pub(crate) fn open(&self) -> usize {
+        self.counts.open.load(Ordering::Relaxed)
+    }
+
+    /// The connections that ever were, and the messages received from those that have ended.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        let Counts { all, messages, .. } = &*self.counts;
+        (
+            all.load(Ordering::Relaxed),
+            messages.load(Ordering::Relaxed),
+        )
+    }
+}
+
+impl Visit {
+    /// It begins now.
+    pub(crate) fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            messages: 0,
+        }
+    }
+
+    /// A message has come.
+    #[inline]
+    pub(crate) fn message(&mut self, Caller { id, addr }: Caller, message: Message<'_>) {
+        self.messages += 1;
+        match message {
+            Message::Text(text) => tracing::trace!(%addr, %id, len = text.len(), "text"),
+            Message::Binary(data) => tracing::trace!(%addr, %id, len = data.len(), "binary"),
+        }
+    }
+}
+
+/// Who is at the other end of a connection.
+#[inline]
+pub(crate) fn caller<P>(conn: &Conn<'_, P>) -> Caller {
+    Caller {
+        id: conn.id(),
+        addr: conn.remote_addr(),
+    }
+}
+
+/// Page loads, health checks of load balancers and the like: a busy log of info is not for them.
+fn is_routine(cause: &CloseCause) -> bool {
+    matches!(
+        cause,
+        CloseCause::Answered(..400)
+            | CloseCause::Lost
+            | CloseCause::Reset(_)
+            | CloseCause::Shutdown
+    )
+}

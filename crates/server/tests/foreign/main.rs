@@ -1,0 +1,109 @@
+//! The binary against clients that others wrote: `ws` of npm, `websockets` of PyPI, and a browser. They are installed
+//! by the tests themselves; where Node, Python or Chromium is missing a test says that it was skipped, and why.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod install;
+
+use std::process::Command;
+use std::thread;
+
+use common::Wirefan;
+use install::{chromium, node, or_skip, python, script, succeeds};
+
+/// Clients of each kind in a room, and messages of each client.
+const CLIENTS: usize = 4;
+const MESSAGES: usize = 100;
+
+fn echo(client: impl Fn() -> Command, name: &str) {
+    for mode in ["off", "shared", "per-connection"] {
+        let server = Wirefan::start(&["echo", "--workers", "2", "--compression", mode]);
+        let mut client = client();
+        client.arg(script(name));
+        client.args([&format!("ws://{}/", server.addr), mode]);
+        succeeds(client);
+    }
+}
+
+#[test]
+fn echo_with_ws_of_npm() {
+    if or_skip(node()).is_some() {
+        echo(|| node().unwrap(), "echo.cjs");
+    }
+}
+
+#[test]
+fn echo_with_websockets_of_pypi() {
+    if or_skip(python()).is_some() {
+        echo(|| python().unwrap(), "echo.py");
+    }
+}
+
+#[test]
+fn a_room_with_clients_of_both_kinds_at_once() {
+    let (Some(node), Some(python)) = (or_skip(node()), or_skip(python())) else {
+        return;
+    };
+    let server = Wirefan::start(&["broadcast", "--workers", "2"]);
+    let url = format!("ws://{}/room", server.addr);
+    thread::scope(|scope| {
+        for (mut command, name, kind) in [(node, "room.cjs", "node"), (python, "room.py", "python")]
+        {
+            command.arg(script(name)).args([&url, kind]);
+            command.args([CLIENTS, 2 * CLIENTS, MESSAGES].map(|number| number.to_string()));
+            scope.spawn(move || succeeds(command));
+        }
+    });
+    server.await_members("/room", 0);
+}
+
+/// The same in ticks.cjs and ticks.py.
+fn tick(i: u32) -> String {
+    format!(
+        "{{\"symbol\":\"SYM{}\",\"bid\":{}.25,\"ask\":{}.5,\"time\":{}}}",
+        i % 7,
+        100 + i % 50,
+        101 + i % 50,
+        1_700_000_000 + i * 37
+    )
+}
+
+#[test]
+fn a_history_shared_with_ws_websockets_and_a_browser() {
+    let (Some(mut node), Some(mut python), Some(chromium)) =
+        (or_skip(node()), or_skip(python()), or_skip(chromium()))
+    else {
+        return;
+    };
+    let server = Wirefan::start(&["broadcast", "--workers", "1", "--compression-history", "64"]);
+    let url = format!("ws://{}/ticks", server.addr);
+    let (clients, ticks) = (5, 2000);
+    node.arg(script("ticks.cjs")).arg(&url);
+    node.args([clients.to_string(), ticks.to_string()])
+        .arg(chromium);
+    python.arg(script("ticks.py")).arg(&url);
+    python.args([clients.to_string(), ticks.to_string()]);
+    thread::scope(|scope| {
+        scope.spawn(move || succeeds(node));
+        scope.spawn(move || succeeds(python));
+        let mut publisher = server.connect("/ticks");
+        // Both kinds, the browser, and the publisher.
+        server.await_members("/ticks", 2 * clients + 2);
+        for i in 0..ticks {
+            publisher.send_text(&tick(i as u32));
+        }
+        server.await_members("/ticks", 1);
+    });
+}
+
+#[test]
+fn two_tabs_of_a_browser_talk() {
+    let (Some(mut node), Some(chromium)) = (or_skip(node()), or_skip(chromium())) else {
+        return;
+    };
+    let server = Wirefan::start(&["broadcast"]);
+    node.arg(script("chat.cjs"))
+        .arg(format!("http://{}", server.addr))
+        .arg(chromium);
+    succeeds(node);
+}
