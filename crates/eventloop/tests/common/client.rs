@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
 
 use socket2::{Domain, Socket, Type};
 use wirefan_protocol::handshake::{Answer, ClientHandshake, ClientRequest};
@@ -229,11 +230,14 @@ impl Client {
         }
     }
 
-    /// The next that is not a ping.
+    /// The next that is not a ping. A server that sends nothing else is not waited for.
     pub(crate) fn next_but_pings(&mut self) -> Received {
+        let start = Instant::now();
         loop {
             match self.next() {
-                Received::Ping(_) => {}
+                Received::Ping(_) => {
+                    assert!(start.elapsed() < PATIENCE, "nothing but pings came");
+                }
                 received => return received,
             }
         }
