@@ -89,6 +89,7 @@ impl Connection {
     ///
     /// An event is borrowed from `input` or from `scratch`, never from the connection, which may therefore send
     /// while you hold it.
+    #[inline]
     #[must_use]
     pub fn next_event<'s, 'i: 's>(
         &mut self,
@@ -102,6 +103,29 @@ impl Connection {
             input.discard();
             return None;
         }
+        if self.partial.is_none()
+            && let Some((kind, payload, ascii)) =
+                (self.decoder).next_whole(input, self.keys.is_none(), self.config.max_message)
+        {
+            return Some(match kind {
+                Kind::Binary => Event::Binary(payload),
+                Kind::Text => match utf8::validate_known(payload, ascii) {
+                    Ok(text) => Event::Text(text),
+                    Err(error) => self.fail(error, input, out),
+                },
+            });
+        }
+        self.next_event_in_parts(input, scratch, out)
+    }
+
+    /// The way of everything but a whole message in one frame.
+    #[inline(never)]
+    fn next_event_in_parts<'s, 'i: 's>(
+        &mut self,
+        input: &mut Input<'i>,
+        scratch: &'s mut RecvScratch,
+        out: &mut Vec<u8>,
+    ) -> Option<Event<'s>> {
         let (masked, deflate) = (self.keys.is_none(), self.agreed.deflate.is_some());
         loop {
             let part = match self.decoder.next_part(input, masked, deflate) {
@@ -131,8 +155,7 @@ impl Connection {
             }
             match self.data(part, scratch) {
                 Ok(Data::More) => {}
-                Ok(Data::Event(event)) => return Some(event),
-                Ok(Data::Partial) => {
+                Ok(Data::Whole) => {
                     let partial = self.partial.take()?;
                     return Some(scratch.deliver(partial));
                 }
@@ -170,40 +193,13 @@ impl Connection {
         }
     }
 
-    /// A part of a data frame.
-    #[inline]
-    fn data<'i>(&mut self, part: Part<'i>, scratch: &mut RecvScratch) -> Result<Data<'i>, Error> {
+    /// A part of a data frame; a message that is whole by then is the partial one.
+    fn data(&mut self, part: Part<'_>, scratch: &mut RecvScratch) -> Result<Data, Error> {
         let kind = match part.opcode {
             Opcode::Text => Some(Kind::Text),
             Opcode::Binary => Some(Kind::Binary),
             _ => None,
         };
-        // The way of nearly every message: one frame, all of it here, nothing kept.
-        if let Some(kind) = kind
-            && part.begins.is_some()
-            && part.ends
-            && part.fin
-            && !part.compressed
-            && self.partial.is_none()
-        {
-            if part.payload.len() > self.config.max_message {
-                return Err(Error::MessageTooLong);
-            }
-            return Ok(Data::Event(match kind {
-                Kind::Text => Event::Text(utf8::validate(part.payload)?),
-                Kind::Binary => Event::Binary(part.payload),
-            }));
-        }
-        self.data_in_pieces(kind, part, scratch)
-    }
-
-    #[cold]
-    fn data_in_pieces<'i>(
-        &mut self,
-        kind: Option<Kind>,
-        part: Part<'i>,
-        scratch: &mut RecvScratch,
-    ) -> Result<Data<'i>, Error> {
         let partial = self.partial.get_or_insert_with(|| scratch.take());
         if let Some(len) = part.begins {
             match kind {
@@ -221,7 +217,7 @@ impl Connection {
                 }
                 None => {}
             }
-            partial.count_frame(len, &self.config)?;
+            partial.count_frame(len, !(part.fin && kind.is_some()), &self.config)?;
         }
         let last = part.ends && part.fin;
         #[cfg(feature = "deflate")]
@@ -232,7 +228,7 @@ impl Connection {
             }
             partial.finish()?;
             self.remember_received();
-            return Ok(Data::Partial);
+            return Ok(Data::Whole);
         }
         // Behind a frame that is not the last more may come, up to the limit: without room for it ahead, every
         // fragment would move the message.
@@ -248,7 +244,7 @@ impl Connection {
             return Ok(Data::More);
         }
         partial.finish()?;
-        Ok(Data::Partial)
+        Ok(Data::Whole)
     }
 
     /// With context takeover, later messages may refer to the one that has just become whole.
@@ -329,13 +325,11 @@ fn history(takeover: &Option<Box<Takeover>>) -> &[u8] {
 }
 
 /// What came of a part of a data frame.
-enum Data<'i> {
+enum Data {
     /// The message goes on.
     More,
-    /// A message that lay whole in the input.
-    Event(Event<'i>),
     /// The partial message is whole.
-    Partial,
+    Whole,
 }
 
 /// The payload of a Close frame (RFC 6455 §5.5.1, §7.4).

@@ -1,8 +1,9 @@
 //! Bytes to parts of frames: reads headers, also cut ones, checks the mask by role, and unmasks payloads where
 //! they lie. Knows nothing of messages; used by the connection alone.
 
-use crate::mask::{apply_mask, rotate};
-use crate::{Error, Header, Input, Opcode};
+use crate::mask::{apply_mask, mask_and_look, rotate};
+use crate::utf8::SHORT_TEXT;
+use crate::{Error, Header, Input, Kind, Opcode};
 
 /// Where we are in the stream of frames.
 #[derive(Debug)]
@@ -45,6 +46,59 @@ impl Decoder {
             spill: [0; Header::MAX_LEN - 1],
             spilled: 0,
         }
+    }
+
+    /// The next frame, unmasked, if it is a whole message that lies in the input and has at most `max` bytes: the way of
+    /// nearly every message. `None` says nothing of what there is instead; nothing has been used then.
+    #[inline]
+    pub(crate) fn next_whole<'i>(
+        &self,
+        input: &mut Input<'i>,
+        masked: bool,
+        max: usize,
+    ) -> Option<(Kind, &'i mut [u8], bool)> {
+        if self.remaining > 0 || self.spilled > 0 {
+            return None;
+        }
+        let [first, second, rest @ ..] = input.peek() else {
+            return None;
+        };
+        let kind = match first {
+            0x81 => Kind::Text,
+            0x82 => Kind::Binary,
+            _ => return None,
+        };
+        let (len, head) = match (second ^ u8::from(masked) << 7, rest) {
+            (len @ 0..=125, _) => (usize::from(len), 2),
+            (126, [a, b, ..]) => match u16::from_be_bytes([*a, *b]) {
+                0..126 => return None,
+                len => (usize::from(len), 4),
+            },
+            (127, [a, b, c, d, e, f, g, h, ..]) => {
+                match u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]) {
+                    0..0x1_0000 => return None,
+                    len => (usize::try_from(len).ok()?, 10),
+                }
+            }
+            _ => return None,
+        };
+        if len > max {
+            return None;
+        }
+        let used = head + 4 * usize::from(masked);
+        if input.len().checked_sub(used)? < len {
+            return None;
+        }
+        let (header, payload) = input.take(used + len).split_at_mut(used);
+        let ascii = match header.last_chunk() {
+            Some(key) if masked && len < SHORT_TEXT => mask_and_look(payload, *key),
+            Some(key) if masked => {
+                apply_mask(payload, *key, 0);
+                false
+            }
+            _ => false,
+        };
+        Some((kind, payload, ascii))
     }
 
     /// The next part, or `None` when all of the input is used. `masked`: what RFC 6455 §5.1 asks of this peer; `deflate`:

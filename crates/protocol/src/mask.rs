@@ -13,16 +13,36 @@
 /// ```
 #[inline]
 pub fn apply_mask(data: &mut [u8], key: [u8; 4], offset: usize) {
+    mask::<false>(data, key, offset);
+}
+
+/// The same; returns whether the result is ASCII, which costs next to nothing on the way and much afterwards.
+#[inline]
+pub(crate) fn mask_and_look(data: &mut [u8], key: [u8; 4]) -> bool {
+    mask::<true>(data, key, 0)
+}
+
+#[inline]
+fn mask<const LOOK: bool>(data: &mut [u8], key: [u8; 4], offset: usize) -> bool {
     let [a, b, c, d] = rotate(key, offset);
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     // Fixed-size chunks without any prologue: the compiler makes the widest vectors of it that the target has.
     let (words, tail) = data.as_chunks_mut::<8>();
+    let (mut seen, mut seen_tail) = (0, 0);
     for bytes in words {
-        *bytes = (u64::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
+        let plain = u64::from_ne_bytes(*bytes) ^ word;
+        if LOOK {
+            seen |= plain;
+        }
+        *bytes = plain.to_ne_bytes();
     }
     for (byte, key) in tail.iter_mut().zip([a, b, c, d, a, b, c]) {
         *byte ^= key;
+        if LOOK {
+            seen_tail |= *byte;
+        }
     }
+    LOOK && seen & 0x8080_8080_8080_8080 == 0 && seen_tail < 0x80
 }
 
 /// The key as it stands `offset` bytes further on.

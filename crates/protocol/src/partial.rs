@@ -74,14 +74,20 @@ impl Partial {
         };
     }
 
-    /// A frame of `len` bytes begins: counts it, and checks what it would make of the message before any of it is kept.
-    pub(crate) fn count_frame(&mut self, len: u64, config: &Config) -> Result<(), Error> {
+    /// A frame of `len` bytes begins: counts it, if the message is a fragmented one, and checks what it would make of
+    /// the message before any of it is kept.
+    pub(crate) fn count_frame(
+        &mut self,
+        len: u64,
+        fragment: bool,
+        config: &Config,
+    ) -> Result<(), Error> {
         // Saturating: with a limit of `u32::MAX` a patient peer would else count past the end.
         self.fragments = self.fragments.saturating_add(1);
         if self.fragments > config.max_fragments.max(1) {
             return Err(Error::TooManyFragments);
         }
-        self.empty_run = if len == 0 {
+        self.empty_run = if fragment && len == 0 {
             self.empty_run.saturating_add(1)
         } else {
             0
@@ -304,7 +310,7 @@ mod tests {
             max_empty_fragments: u32::MAX,
             ..Config::default()
         };
-        assert_eq!(partial.count_frame(0, &config), Ok(()));
+        assert_eq!(partial.count_frame(0, true, &config), Ok(()));
     }
 
     #[test]

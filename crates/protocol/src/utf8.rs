@@ -4,12 +4,20 @@ use alloc::string::String;
 
 use crate::Error;
 
+/// ASCII up to this is fastest with the standard library; everything else with SIMD, by a factor of up to ten.
+pub(crate) const SHORT_TEXT: usize = 128;
+
 /// Checks a whole text.
 #[inline]
 pub(crate) fn validate(bytes: &[u8]) -> Result<&str, Error> {
-    // Short ASCII is fastest with the standard library; everything else with SIMD, by a factor of up to ten.
+    validate_known(bytes, bytes.len() < 64)
+}
+
+/// The same, where it is known whether all of it is ASCII.
+#[inline]
+pub(crate) fn validate_known(bytes: &[u8], ascii: bool) -> Result<&str, Error> {
     #[cfg(feature = "std")]
-    if bytes.len() >= 64 {
+    if bytes.len() >= SHORT_TEXT || !ascii {
         return simdutf8::basic::from_utf8(bytes).map_err(|_| Error::InvalidUtf8);
     }
     core::str::from_utf8(bytes).map_err(|_| Error::InvalidUtf8)
