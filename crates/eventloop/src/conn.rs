@@ -16,15 +16,13 @@ use crate::{CloseCause, ConnId, Ctx, Message, Sent};
 pub struct Conn<'a, P> {
     pub(crate) core: &'a mut Core<P>,
     pub(crate) slot: u32,
-    pub(crate) id: ConnId,
-    pub(crate) addr: SocketAddr,
     pub(crate) peer: &'a mut P,
 }
 
 impl<P> Conn<'_, P> {
     /// What the connection is called.
     pub fn id(&self) -> ConnId {
-        self.id
+        self.core.id(self.slot)
     }
 
     /// What you keep for it.
@@ -34,7 +32,7 @@ impl<P> Conn<'_, P> {
 
     /// The other end of the transport.
     pub fn remote_addr(&self) -> SocketAddr {
-        self.addr
+        self.core.caller(self.slot).addr
     }
 
     /// Sends a message.
@@ -150,7 +148,7 @@ impl<P> Conn<'_, P> {
 impl<P: fmt::Debug> fmt::Debug for Conn<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Conn")
-            .field("id", &self.id)
+            .field("id", &self.id())
             .field("peer", &self.peer)
             .finish_non_exhaustive()
     }

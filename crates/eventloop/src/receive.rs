@@ -8,7 +8,7 @@ use wirefan_protocol::{Event, Input, State};
 use crate::slot::{Held, Stage};
 use crate::state::OUT_HIGH;
 use crate::worker::Worker;
-use crate::{Acceptance, Caller, CloseCause, Conn, Ctx, Decision, Handler, Message};
+use crate::{Acceptance, CloseCause, Conn, Ctx, Decision, Handler, Message};
 
 /// Lanes that pass this are brought to their members before the end of the turn.
 const LANES_HIGH: usize = 1024 * 1024;
@@ -91,7 +91,7 @@ impl<H: Handler> Worker<H> {
     }
 
     fn shake_hands(&mut self, index: u32, mut handshake: ServerHandshake, input: &mut Input<'_>) {
-        let caller = self.caller(index);
+        let caller = self.core.caller(index);
         let Some(asked) = handshake.next_request(input, &mut self.core.out) else {
             if let Some(slot) = self.core.slots.get_mut(index) {
                 slot.stage = Stage::Handshake(handshake);
@@ -210,10 +210,8 @@ impl<H: Handler> Worker<H> {
 
     /// Messages of an open connection.
     fn receive(&mut self, index: u32, mut input: Input<'_>) {
-        let (id, Some(slot)) = (self.core.id(index), self.core.slots.get_mut(index)) else {
-            return;
-        };
-        let (addr, Some(mut peer)) = (slot.addr, slot.peer.take()) else {
+        let peer = self.core.slots.get_mut(index).map(|slot| slot.peer.take());
+        let Some(Some(mut peer)) = peer else {
             let _ = input.into_rest();
             return;
         };
@@ -253,8 +251,6 @@ impl<H: Handler> Worker<H> {
             let mut conn = Conn {
                 core: &mut self.core,
                 slot: index,
-                id,
-                addr,
                 peer: &mut peer,
             };
             self.handler.message(&mut conn, message);
@@ -301,35 +297,18 @@ impl<H: Handler> Worker<H> {
         index: u32,
         call: impl FnOnce(&mut H, &mut Conn<'_, H::Peer>),
     ) {
-        let (id, Some(slot)) = (self.core.id(index), self.core.slots.get_mut(index)) else {
-            return;
-        };
-        let (addr, Some(mut peer)) = (slot.addr, slot.peer.take()) else {
+        let peer = self.core.slots.get_mut(index).map(|slot| slot.peer.take());
+        let Some(Some(mut peer)) = peer else {
             return;
         };
         let mut conn = Conn {
             core: &mut self.core,
             slot: index,
-            id,
-            addr,
             peer: &mut peer,
         };
         call(&mut self.handler, &mut conn);
         if let Some(slot) = self.core.slots.get_mut(index) {
             slot.peer = Some(peer);
-        }
-    }
-
-    pub(crate) fn caller(&self, index: u32) -> Caller {
-        let unspecified = || std::net::SocketAddr::from(([0, 0, 0, 0], 0));
-        let addr = self
-            .core
-            .slots
-            .get(index)
-            .map_or_else(unspecified, |slot| slot.addr);
-        Caller {
-            id: self.core.id(index),
-            addr,
         }
     }
 }

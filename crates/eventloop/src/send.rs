@@ -60,8 +60,15 @@ impl<P> Core<P> {
             let len = self.out.len() + header.len() + payload.len();
             let mut written = 0;
             let result = loop {
-                let slices = remaining([&self.out, header, payload], written);
-                match slot.socket.write_vectored(&slices) {
+                let result = if payload.is_empty() {
+                    // One slice is cheaper to send than a list of them.
+                    slot.socket
+                        .write(self.out.get(written..).unwrap_or_default())
+                } else {
+                    slot.socket
+                        .write_vectored(&remaining([&self.out, header, payload], written))
+                };
+                match result {
                     Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
                     Ok(more) if written + more == len => break Ok(()),
                     Ok(more) => written += more,

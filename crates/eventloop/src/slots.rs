@@ -54,7 +54,7 @@ const CHUNK: usize = 128;
 /// A slab with generations.
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
-    chunks: Vec<Box<[Place<T>]>>,
+    chunks: Vec<Box<[Place<T>; CHUNK]>>,
     free: Vec<u32>,
     len: usize,
 }
@@ -63,6 +63,15 @@ pub(crate) struct Slots<T> {
 struct Place<T> {
     generation: u32,
     value: Option<T>,
+}
+
+impl<T> Default for Place<T> {
+    fn default() -> Self {
+        Self {
+            generation: 0,
+            value: None,
+        }
+    }
 }
 
 impl<T> Slots<T> {
@@ -82,14 +91,8 @@ impl<T> Slots<T> {
     pub(crate) fn insert(&mut self, value: T) -> (u32, u32) {
         if self.free.is_empty() {
             let first = self.chunks.len() * CHUNK;
-            self.chunks.push(
-                (0..CHUNK)
-                    .map(|_| Place {
-                        generation: 0,
-                        value: None,
-                    })
-                    .collect(),
-            );
+            let chunk: Box<[Place<T>]> = (0..CHUNK).map(|_| Place::default()).collect();
+            self.chunks.extend(<Box<[_; CHUNK]>>::try_from(chunk));
             self.free
                 .extend((first..first + CHUNK).rev().map(|slot| slot as u32));
         }
@@ -146,7 +149,7 @@ impl<T> Slots<T> {
 
     /// The slots in use.
     pub(crate) fn indices(&self) -> Vec<u32> {
-        let places = self.chunks.iter().flatten().zip(0..);
+        let places = self.chunks.iter().flat_map(|chunk| &**chunk).zip(0..);
         places
             .filter(|(place, _)| place.value.is_some())
             .map(|(_, slot)| slot)

@@ -11,6 +11,8 @@ const BUCKETS: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Wheel {
     buckets: Vec<Vec<Entry>>,
+    /// A bit for each bucket that is not empty: every turn asks which is the next.
+    filled: [u64; BUCKETS / 64],
     /// The next tick to look at.
     next: u64,
     len: usize,
@@ -27,6 +29,7 @@ impl Wheel {
     pub(crate) fn new(now: Millis) -> Self {
         Self {
             buckets: vec![Vec::new(); BUCKETS],
+            filled: [0; BUCKETS / 64],
             next: now.0 / TICK,
             len: 0,
         }
@@ -35,10 +38,12 @@ impl Wheel {
     /// Has `slot` come out of [`expired`](Self::expired) at `due` or up to a tick later; returns when that is.
     pub(crate) fn insert(&mut self, slot: u32, due: Millis) -> Millis {
         let tick = due.0.div_ceil(TICK).max(self.next);
-        self.buckets[tick as usize % BUCKETS].push(Entry {
+        let place = tick as usize % BUCKETS;
+        self.buckets[place].push(Entry {
             slot,
             tick: tick as u32,
         });
+        self.filled[place / 64] |= 1 << (place % 64);
         self.len += 1;
         Millis(tick.saturating_mul(TICK))
     }
@@ -46,11 +51,15 @@ impl Wheel {
     /// Takes an entry out, `at` being what [`insert`](Self::insert) returned for it.
     pub(crate) fn remove(&mut self, slot: u32, at: Millis) {
         let tick = at.0 / TICK;
-        let bucket = &mut self.buckets[tick as usize % BUCKETS];
+        let place = tick as usize % BUCKETS;
+        let bucket = &mut self.buckets[place];
         let is_it = |entry: &Entry| entry.slot == slot && entry.tick == tick as u32;
-        if let Some(place) = bucket.iter().position(is_it) {
-            bucket.swap_remove(place);
+        if let Some(entry) = bucket.iter().position(is_it) {
+            bucket.swap_remove(entry);
             self.len -= 1;
+            if bucket.is_empty() {
+                self.filled[place / 64] &= !(1 << (place % 64));
+            }
         }
     }
 
@@ -60,7 +69,8 @@ impl Wheel {
         // After a long sleep one look at each bucket is enough.
         let first = self.next.max(last.saturating_sub(BUCKETS as u64 - 1));
         for tick in first..=last {
-            let bucket = &mut self.buckets[tick as usize % BUCKETS];
+            let place = tick as usize % BUCKETS;
+            let bucket = &mut self.buckets[place];
             bucket.retain(|entry| {
                 let due = (entry.tick.wrapping_sub(last as u32) as i32) <= 0;
                 if due {
@@ -69,8 +79,11 @@ impl Wheel {
                 }
                 !due
             });
-            if bucket.is_empty() && bucket.capacity() > 64 {
-                *bucket = Vec::new();
+            if bucket.is_empty() {
+                self.filled[place / 64] &= !(1 << (place % 64));
+                if bucket.capacity() > 64 {
+                    *bucket = Vec::new();
+                }
             }
         }
         self.next = self.next.max(last + 1);
@@ -86,11 +99,22 @@ impl Wheel {
         if self.len == 0 {
             return None;
         }
-        let ticks = self.next..self.next + BUCKETS as u64;
-        ticks
-            .into_iter()
-            .find(|tick| !self.buckets[*tick as usize % BUCKETS].is_empty())
-            .map(|tick| Millis(tick * TICK))
+        let start = self.next as usize % BUCKETS;
+        // The first word twice: from the bucket on, and at the end the buckets before it.
+        for turn in 0..=self.filled.len() {
+            let word = (start / 64 + turn) % self.filled.len();
+            let from = match turn {
+                0 => !0 << (start % 64),
+                _ => !0,
+            };
+            let filled = self.filled[word] & from;
+            if filled != 0 {
+                let place = word * 64 + filled.trailing_zeros() as usize;
+                let ahead = (place + BUCKETS - start) % BUCKETS;
+                return Some(Millis((self.next + ahead as u64) * TICK));
+            }
+        }
+        None
     }
 }
 
@@ -152,6 +176,10 @@ mod tests {
                 now += step;
                 let mut slots = Vec::new();
                 wheel.expired(Millis(now), &mut slots);
+                let ticks = wheel.next..wheel.next + BUCKETS as u64;
+                let filled = |tick: &u64| !wheel.buckets[*tick as usize % BUCKETS].is_empty();
+                let first = ticks.into_iter().find(filled);
+                prop_assert_eq!(wheel.next(), first.map(|tick| Millis(tick * TICK)));
                 for slot in slots {
                     prop_assert!(!seen[slot as usize] && dues[slot as usize] <= now);
                     seen[slot as usize] = true;

@@ -426,7 +426,7 @@ impl<H: Handler> Worker<H> {
 
     /// The end of a connection: the only place where one is forgotten, and where the handler is told.
     fn take_down(&mut self, index: u32) {
-        let caller = self.caller(index);
+        let caller = self.core.caller(index);
         self.core.leave_all(index);
         let Some(slot) = self.core.slots.remove(index) else {
             return;

@@ -12,7 +12,9 @@ use std::time::Duration;
 use common::client::{Client, Received, dial, exchange, frame, read_all, request};
 use common::server::{App, TestServer};
 use common::{PATIENCE, until};
-use wirefan_eventloop::{Acceptance, CloseCause, Ctx, Decision, MailboxFull, Message, Sent};
+use wirefan_eventloop::{
+    Acceptance, CloseCause, Ctx, Decision, MailboxFull, Message, Sent, Timeouts,
+};
 use wirefan_protocol::handshake::Reply;
 use wirefan_protocol::{CloseCode, Frame};
 
@@ -270,7 +272,10 @@ fn a_request_that_waits_for_a_decision_is_not_read_from() {
         let _ = ask.send(caller.id);
         Decision::Later
     });
-    let server = TestServer::start(app, |builder| builder);
+    // On a busy machine the writing takes longer than the ten seconds that a request usually has.
+    let mut timeouts = Timeouts::default();
+    timeouts.handshake = 4 * PATIENCE;
+    let server = TestServer::start(app, |builder| builder.timeouts(timeouts));
     let mut stream = dial(server.addr);
     stream.write_all(request("/").as_bytes()).unwrap();
     let id = asked.recv_timeout(PATIENCE).expect("a request");

@@ -1,8 +1,7 @@
 //! Bytes to parts of frames: reads headers, also cut ones, checks the mask by role, and unmasks payloads where
 //! they lie. Knows nothing of messages; used by the connection alone.
 
-use crate::mask::{apply_mask, mask_and_look, rotate};
-use crate::utf8::SHORT_TEXT;
+use crate::mask::{SHORT, apply_mask, rotate, unmask_short};
 use crate::{Error, Header, Input, Kind, Opcode};
 
 /// Where we are in the stream of frames.
@@ -89,14 +88,20 @@ impl Decoder {
         if input.len().checked_sub(used)? < len {
             return None;
         }
-        let (header, payload) = input.take(used + len).split_at_mut(used);
-        let ascii = match header.last_chunk() {
-            Some(key) if masked && len < SHORT_TEXT => mask_and_look(payload, *key),
-            Some(key) if masked => {
-                apply_mask(payload, *key, 0);
-                false
+        let frame = input.take(used + len);
+        let (header, _) = frame.split_at(used);
+        let (payload, ascii) = match header.last_chunk() {
+            Some(key) if masked && len < SHORT => {
+                let key = *key;
+                unmask_short(frame, used, key)
             }
-            _ => false,
+            Some(key) if masked => {
+                let key = *key;
+                let (_, payload) = frame.split_at_mut(used);
+                apply_mask(payload, key, 0);
+                (payload, false)
+            }
+            _ => (frame.split_at_mut(used).1, false),
         };
         Some((kind, payload, ascii))
     }

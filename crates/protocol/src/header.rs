@@ -1,5 +1,6 @@
 //! The head of a frame, read and written (RFC 6455 §5.2). Used by the decoder and by everything that sends.
 
+use alloc::vec::Vec;
 use core::ops::Deref;
 
 use crate::Error;
@@ -176,28 +177,40 @@ impl Header {
     /// Writes the header.
     #[inline]
     pub fn encode(&self) -> HeaderBytes {
-        let first = u8::from(self.fin) << 7 | u8::from(self.rsv1) << 6 | self.opcode as u8;
-        let mask = u8::from(self.masking_key.is_some()) << 7;
         let mut bytes = HeaderBytes {
             bytes: [0; Self::MAX_LEN],
             len: 0,
         };
+        self.write(|part| bytes.push(part));
+        bytes
+    }
+
+    /// Appends the header.
+    #[inline]
+    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
+        self.write(|part| out.extend_from_slice(part));
+    }
+
+    /// Gives the header away in parts, each of a length that the compiler knows.
+    #[inline]
+    fn write(&self, mut put: impl FnMut(&[u8])) {
+        let first = u8::from(self.fin) << 7 | u8::from(self.rsv1) << 6 | self.opcode as u8;
+        let mask = u8::from(self.masking_key.is_some()) << 7;
         // The casts are to what the range of the arm says.
         match self.len {
-            0..=125 => bytes.push([first, mask | self.len as u8]),
+            0..=125 => put(&[first, mask | self.len as u8]),
             126..=0xffff => {
-                bytes.push([first, mask | 126]);
-                bytes.push((self.len as u16).to_be_bytes());
+                let [a, b] = (self.len as u16).to_be_bytes();
+                put(&[first, mask | 126, a, b]);
             }
             _ => {
-                bytes.push([first, mask | 127]);
-                bytes.push(self.len.to_be_bytes());
+                put(&[first, mask | 127]);
+                put(&self.len.to_be_bytes());
             }
         }
         if let Some(key) = self.masking_key {
-            bytes.push(key);
+            put(&key);
         }
-        bytes
     }
 }
 
@@ -210,13 +223,12 @@ pub struct HeaderBytes {
 
 impl HeaderBytes {
     #[inline]
-    fn push<const N: usize>(&mut self, more: [u8; N]) {
-        for byte in more {
-            // At most ten bytes and a key are ever pushed.
-            if let Some(place) = self.bytes.get_mut(usize::from(self.len)) {
-                *place = byte;
-                self.len += 1;
-            }
+    fn push(&mut self, more: &[u8]) {
+        let start = usize::from(self.len);
+        // At most ten bytes and a key are ever pushed.
+        if let Some(place) = self.bytes.get_mut(start..start + more.len()) {
+            place.copy_from_slice(more);
+            self.len += more.len() as u8;
         }
     }
 }

@@ -13,36 +13,78 @@
 /// ```
 #[inline]
 pub fn apply_mask(data: &mut [u8], key: [u8; 4], offset: usize) {
-    mask::<false>(data, key, offset);
-}
-
-/// The same; returns whether the result is ASCII, which costs next to nothing on the way and much afterwards.
-#[inline]
-pub(crate) fn mask_and_look(data: &mut [u8], key: [u8; 4]) -> bool {
-    mask::<true>(data, key, 0)
-}
-
-#[inline]
-fn mask<const LOOK: bool>(data: &mut [u8], key: [u8; 4], offset: usize) -> bool {
     let [a, b, c, d] = rotate(key, offset);
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     // Fixed-size chunks without any prologue: the compiler makes the widest vectors of it that the target has.
     let (words, tail) = data.as_chunks_mut::<8>();
-    let (mut seen, mut seen_tail) = (0, 0);
     for bytes in words {
-        let plain = u64::from_ne_bytes(*bytes) ^ word;
-        if LOOK {
-            seen |= plain;
-        }
-        *bytes = plain.to_ne_bytes();
+        *bytes = (u64::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
     }
     for (byte, key) in tail.iter_mut().zip([a, b, c, d, a, b, c]) {
         *byte ^= key;
-        if LOOK {
-            seen_tail |= *byte;
-        }
     }
-    LOOK && seen & 0x8080_8080_8080_8080 == 0 && seen_tail < 0x80
+}
+
+/// Payloads below this are unmasked by [`unmask_short`].
+pub(crate) const SHORT: usize = 128;
+
+/// Unmasks a short payload that has its header, `head` bytes, in front of it. Returns it, and whether it is ASCII.
+///
+/// On the way it moves down to a word boundary, over the header: the standard library checks words only there. And no
+/// byte is handled alone: where chunks do not go up, the last one overlaps the one before it.
+#[inline]
+pub(crate) fn unmask_short(frame: &mut [u8], head: usize, key: [u8; 4]) -> (&mut [u8], bool) {
+    let len = frame.len() - head;
+    let shift = (frame.as_ptr().addr() + head) % size_of::<usize>();
+    let to = if shift <= head { head - shift } else { head };
+    let ascii = match len {
+        32.. => unmask_in_chunks::<32>(frame, head, to, key),
+        16.. => unmask_in_chunks::<16>(frame, head, to, key),
+        8.. => unmask_in_chunks::<8>(frame, head, to, key),
+        4.. => unmask_in_chunks::<4>(frame, head, to, key),
+        _ => {
+            let mut seen = 0;
+            for (i, key) in (0..len).zip(key) {
+                frame[to + i] = frame[head + i] ^ key;
+                seen |= frame[to + i];
+            }
+            seen < 0x80
+        }
+    };
+    (&mut frame[to..to + len], ascii)
+}
+
+/// Unmasks `frame[from..]`, at least `N` bytes, to `to`, which is not behind that.
+#[inline]
+fn unmask_in_chunks<const N: usize>(
+    frame: &mut [u8],
+    from: usize,
+    to: usize,
+    key: [u8; 4],
+) -> bool {
+    let chunk = |frame: &[u8], at: usize, key: [u8; 4]| -> [u8; N] {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&frame[at..at + N]);
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte ^= key[i % 4];
+        }
+        bytes
+    };
+    let last = frame.len() - from - N;
+    // Read before the others are written over it.
+    let end = chunk(frame, from + last, rotate(key, last));
+    let mut seen = end;
+    let mut done = 0;
+    while done < last {
+        let bytes = chunk(frame, from + done, key);
+        frame[to + done..to + done + N].copy_from_slice(&bytes);
+        for (seen, byte) in seen.iter_mut().zip(bytes) {
+            *seen |= byte;
+        }
+        done += N;
+    }
+    frame[to + last..to + last + N].copy_from_slice(&end);
+    seen.iter().fold(0, |all, byte| all | byte) < 0x80
 }
 
 /// The key as it stands `offset` bytes further on.
@@ -57,7 +99,31 @@ pub(crate) const fn rotate(key: [u8; 4], offset: usize) -> [u8; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
     use alloc::vec::Vec;
+
+    #[test]
+    fn a_short_payload_is_the_same_wherever_it_lies() {
+        let key = [0x81, 0x20, 0xfe, 3];
+        for len in 0..SHORT {
+            for (head, lead, high) in (0..8).flat_map(|lead| [(6, lead, 0), (8, lead, 0x80)]) {
+                let plain: Vec<u8> = (0..len).map(|i| (i * 7) as u8 & 0x7f).collect();
+                for place in [None, Some(0), Some(len / 2), Some(len.saturating_sub(1))] {
+                    let mut plain = plain.clone();
+                    if let Some(byte) = place.and_then(|place| plain.get_mut(place)) {
+                        *byte |= high;
+                    }
+                    let mut frame = vec![0xee; lead + head];
+                    frame.extend(&plain);
+                    apply_mask(&mut frame[lead + head..], key, 0);
+                    let (payload, ascii) = unmask_short(&mut frame[lead..], head, key);
+                    assert_eq!(payload, plain, "{len} bytes behind {lead} and {head}");
+                    assert_eq!(ascii, plain.is_ascii());
+                    assert_eq!(frame[..lead], vec![0xee; lead]);
+                }
+            }
+        }
+    }
 
     #[test]
     fn agrees_with_the_formula_of_section_5_3() {

@@ -387,19 +387,28 @@ impl Connection {
         payload: &[u8],
         out: &mut Vec<u8>,
     ) {
-        let masking_key = self.keys.as_mut().map(|keys| keys.next_key());
         let header = Header {
             fin,
             rsv1,
             opcode,
-            masking_key,
+            masking_key: None,
             len: payload.len() as u64,
+        };
+        if self.keys.is_some() {
+            return self.write_masked(header, payload, out);
         }
-        .encode();
-        out.reserve(header.len() + payload.len());
-        out.extend_from_slice(&header);
+        header.append_to(out);
         out.extend_from_slice(payload);
-        if let Some(key) = masking_key {
+    }
+
+    /// Appends a client's frame.
+    #[inline(never)]
+    fn write_masked(&mut self, mut header: Header, payload: &[u8], out: &mut Vec<u8>) {
+        header.masking_key = self.keys.as_mut().map(|keys| keys.next_key());
+        out.reserve(Header::MAX_LEN + payload.len());
+        header.append_to(out);
+        out.extend_from_slice(payload);
+        if let Some(key) = header.masking_key {
             let start = out.len() - payload.len();
             apply_mask(out.get_mut(start..).unwrap_or_default(), key, 0);
         }

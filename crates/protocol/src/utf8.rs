@@ -3,9 +3,8 @@
 use alloc::string::String;
 
 use crate::Error;
-
-/// ASCII up to this is fastest with the standard library; everything else with SIMD, by a factor of up to ten.
-pub(crate) const SHORT_TEXT: usize = 128;
+#[cfg(feature = "std")]
+use crate::mask::SHORT;
 
 /// Checks a whole text.
 #[inline]
@@ -17,7 +16,8 @@ pub(crate) fn validate(bytes: &[u8]) -> Result<&str, Error> {
 #[inline]
 pub(crate) fn validate_known(bytes: &[u8], ascii: bool) -> Result<&str, Error> {
     #[cfg(feature = "std")]
-    if bytes.len() >= SHORT_TEXT || !ascii {
+    // Short ASCII is fastest with the standard library; everything else with SIMD, by a factor of up to ten.
+    if bytes.len() >= SHORT || !ascii {
         return simdutf8::basic::from_utf8(bytes).map_err(|_| Error::InvalidUtf8);
     }
     core::str::from_utf8(bytes).map_err(|_| Error::InvalidUtf8)

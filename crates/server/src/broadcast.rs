@@ -63,9 +63,9 @@ impl Handler for Broadcast {
     }
 
     fn message(&mut self, conn: &mut Conn<'_, Member>, message: Message<'_>) {
-        let caller = visits::caller(conn);
+        visits::trace(conn, message);
         let member = conn.peer();
-        member.visit.message(caller, message);
+        member.visit.message();
         let room = Rc::clone(&member.room);
         if self.to_sender {
             conn.publish_all(&room, message);

@@ -36,8 +36,8 @@ impl Handler for Echo {
     }
 
     fn message(&mut self, conn: &mut Conn<'_, Visit>, message: Message<'_>) {
-        let caller = visits::caller(conn);
-        conn.peer().message(caller, message);
+        visits::trace(conn, message);
+        conn.peer().message();
         // Above the high mark the loop stops reading by itself, so that nothing is dropped here.
         let _ = conn.send(message);
     }

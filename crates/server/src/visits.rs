@@ -78,8 +78,16 @@ impl Visit {
 
     /// A message has come.
     #[inline]
-    pub(crate) fn message(&mut self, Caller { id, addr }: Caller, message: Message<'_>) {
+    pub(crate) fn message(&mut self) {
         self.messages += 1;
+    }
+}
+
+/// Traces a message.
+#[inline]
+pub(crate) fn trace<P>(conn: &Conn<'_, P>, message: Message<'_>) {
+    if tracing::level_enabled!(tracing::Level::TRACE) {
+        let Caller { id, addr } = caller(conn);
         match message {
             Message::Text(text) => tracing::trace!(%addr, %id, len = text.len(), "text"),
             Message::Binary(data) => tracing::trace!(%addr, %id, len = data.len(), "binary"),
