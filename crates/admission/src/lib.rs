@@ -1,0 +1,19 @@
+//! x
+#![forbid(unsafe_code)]
+#![warn(clippy::expect_used, clippy::unwrap_used)]
+
+mod forwarded;
+mod grant;
+mod networks;
+mod origin;
+mod scheme;
+mod secret;
+
+pub use forwarded::{Client, ForwardedHeader, MAX_HOPS, TrustedProxies};
+pub use grant::{Grant, MAX_PATTERN, MAX_PATTERNS, MAX_SUBJECT, Rooms, RoomsError};
+pub use networks::{Network, NetworkError, Networks, NetworksError};
+pub use origin::{
+    MissingOrigin, OriginPatternError, OriginPolicy, OriginPolicyError, OriginRefused,
+};
+pub use scheme::Scheme;
+pub use secret::Secret;
