@@ -6,6 +6,7 @@ mod forwarded;
 mod grant;
 mod networks;
 mod origin;
+pub mod proxy_protocol;
 mod scheme;
 mod secret;
 
