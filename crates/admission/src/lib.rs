@@ -2,19 +2,23 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::expect_used, clippy::unwrap_used)]
 
+mod buckets;
 mod forwarded;
 mod grant;
 mod networks;
 mod origin;
+mod per_address;
 pub mod proxy_protocol;
 mod scheme;
 mod secret;
 
+pub use buckets::{Bucket, Rate, Traffic, TrafficLimits};
 pub use forwarded::{Client, ForwardedHeader, MAX_HOPS, TrustedProxies};
 pub use grant::{Grant, MAX_PATTERN, MAX_PATTERNS, MAX_SUBJECT, Rooms, RoomsError};
 pub use networks::{Network, NetworkError, Networks, NetworksError};
 pub use origin::{
     MissingOrigin, OriginPatternError, OriginPolicy, OriginPolicyError, OriginRefused,
 };
+pub use per_address::{AddressLimits, AddressRefused, PerAddress, Permit};
 pub use scheme::Scheme;
 pub use secret::Secret;
