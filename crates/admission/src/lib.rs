@@ -3,6 +3,7 @@
 #![warn(clippy::expect_used, clippy::unwrap_used)]
 
 mod buckets;
+mod credentials;
 mod forwarded;
 mod grant;
 mod networks;
@@ -13,6 +14,9 @@ mod scheme;
 mod secret;
 
 pub use buckets::{Bucket, Rate, Traffic, TrafficLimits};
+pub use credentials::{
+    CredentialError, MAX_TOKEN, Presented, TokenPlace, TokenSource, TokenSourceError, TokenSources,
+};
 pub use forwarded::{Client, ForwardedHeader, MAX_HOPS, TrustedProxies};
 pub use grant::{Grant, MAX_PATTERN, MAX_PATTERNS, MAX_SUBJECT, Rooms, RoomsError};
 pub use networks::{Network, NetworkError, Networks, NetworksError};
