@@ -12,6 +12,8 @@ mod per_address;
 pub mod proxy_protocol;
 mod scheme;
 mod secret;
+mod ticket;
+mod token_file;
 
 pub use buckets::{Bucket, Rate, Traffic, TrafficLimits};
 pub use credentials::{
@@ -26,3 +28,8 @@ pub use origin::{
 pub use per_address::{AddressLimits, AddressRefused, PerAddress, Permit};
 pub use scheme::Scheme;
 pub use secret::Secret;
+pub use ticket::{
+    MAX_KEYS, MAX_NONCE, MAX_TICKET, MIN_KEY, Ticket, TicketError, TicketIssueError, TicketKeys,
+    TicketKeysError,
+};
+pub use token_file::{MAX_TOKENS, MIN_TOKEN, TokenFile, TokenFileError, TokenMistake};
