@@ -306,5 +306,4 @@ fn is_token_byte(byte: u8) -> bool {
 }
 
 #[cfg(test)]
-#[path = "forwarded_tests.rs"]
 mod tests;

@@ -296,5 +296,4 @@ impl fmt::Display for TicketKeysError {
 impl error::Error for TicketKeysError {}
 
 #[cfg(test)]
-#[path = "ticket_tests.rs"]
 mod tests;

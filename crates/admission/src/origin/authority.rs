@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use crate::Scheme;
+
 /// A host with the port that is written.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Authority {
@@ -30,6 +32,11 @@ impl Authority {
             host: Host::parse(host)?,
             port,
         })
+    }
+
+    /// The port that counts where `scheme` is spoken.
+    pub(super) fn port_with(&self, scheme: Scheme) -> u16 {
+        self.port.unwrap_or_else(|| scheme.default_port())
     }
 }
 

@@ -147,8 +147,7 @@ fn is_same(origin: &Serialized, host: Option<&str>, scheme: Option<Scheme>) -> b
     let reached = scheme.unwrap_or(page);
     page == reached
         && origin.authority.host == asked.host
-        && origin.authority.port.unwrap_or(page.default_port())
-            == asked.port.unwrap_or(reached.default_port())
+        && origin.authority.port_with(page) == asked.port_with(reached)
 }
 
 impl FromStr for OriginPolicy {

@@ -86,7 +86,10 @@ impl Pattern {
     }
 
     pub(super) fn matches(&self, origin: &Serialized) -> bool {
-        let port = origin.authority.port.or(default_port(&origin.scheme));
+        let port = origin
+            .authority
+            .port
+            .or_else(|| default_port(&origin.scheme));
         let host = match (&self.host, &origin.authority.host) {
             (HostPattern::Exact(host), other) => host == other,
             (HostPattern::Below(suffix), Host::Name(name)) => {

@@ -85,8 +85,8 @@ pub(super) fn parse(fixed: &[u8; FIXED], rest: &[u8]) -> Result<ProxyHeader, Pro
             let source = take(&mut fields)?;
             let destination = take(&mut fields)?;
             inet(
-                Ipv4Addr::from_octets(source).into(),
-                Ipv4Addr::from_octets(destination).into(),
+                Ipv4Addr::from(source).into(),
+                Ipv4Addr::from(destination).into(),
                 &mut fields,
             )?
         }
@@ -94,8 +94,8 @@ pub(super) fn parse(fixed: &[u8; FIXED], rest: &[u8]) -> Result<ProxyHeader, Pro
             let source = take(&mut fields)?;
             let destination = take(&mut fields)?;
             inet(
-                Ipv6Addr::from_octets(source).into(),
-                Ipv6Addr::from_octets(destination).into(),
+                Ipv6Addr::from(source).into(),
+                Ipv6Addr::from(destination).into(),
                 &mut fields,
             )?
         }
