@@ -71,12 +71,14 @@ impl TrustedProxies {
         }
     }
 
-    /// Whether this address is one of the proxies.
-    pub fn are(&self, address: IpAddr) -> bool {
+    /// Whether this is the address of a proxy.
+    pub fn trusts(&self, address: IpAddr) -> bool {
         self.networks.contains(address)
     }
 
     /// The client behind `peer`, the other end of the socket. `headers` are those of the request, in their order.
+    ///
+    /// The peer of a Unix socket has no address: take that of the loopback, and trust it or not.
     pub fn client<'h>(
         &self,
         peer: IpAddr,
@@ -86,7 +88,7 @@ impl TrustedProxies {
             address: peer.to_canonical(),
             port: None,
             scheme: None,
-            by_proxy: self.are(peer),
+            by_proxy: self.trusts(peer),
         };
         if !client.by_proxy {
             return client;
@@ -162,7 +164,7 @@ impl TrustedProxies {
             return false;
         };
         (client.address, client.port) = (address, port);
-        self.are(address)
+        self.trusts(address)
     }
 }
 

@@ -67,9 +67,7 @@ impl Network {
 
     /// Whether `address` lies in it.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        address.is_ipv4() == self.address.is_ipv4()
-            && first_of(address, self.prefix) == self.address
+        first_of(address.to_canonical(), self.prefix) == self.address
     }
 }
 
