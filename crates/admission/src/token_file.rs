@@ -356,6 +356,17 @@ mod tests {
     }
 
     #[test]
+    fn every_digit_of_a_hash_counts() {
+        let hash = "9f9f5111f7b27a781f1f1ddde5ebc2dd2b796bfc7365c9c28b548e564176929f";
+        for at in 0..hash.len() {
+            let other = if &hash[at..=at] == "0" { "1" } else { "0" };
+            let line = format!("sha256:{}{other}{}", &hash[..at], &hash[at + 1..]);
+            let file = TokenFile::parse(&line).unwrap();
+            assert_eq!(file.grant(&TOKEN.into(), 0), None, "{at}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_told_with_their_line_and_without_the_token() {
         for (line, why) in [
             ("secret", TokenMistake::TokenTooShort),
