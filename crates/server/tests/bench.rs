@@ -68,7 +68,7 @@ fn echo_measures_exactly_what_was_asked_for() {
         "--connections 5 --in-flight 7 --threads 2 --payload utf8 --size 100",
         "--connections 2 --in-flight 3 --size 0",
         "--connections 2 --in-flight 40 --size 3 --payload binary --warmup 50ms",
-        "--connections 2 --in-flight 2 --size 20k --compress",
+        "--connections 2 --in-flight 2 --size 3000 --compress",
         "--connections 2 --in-flight 4 --size 1000 --payload utf8 --compress",
         "--connections 4 --rate 20000 --size 125",
         "--connections 4 --rate 20000 --in-flight 1 --threads 2",
@@ -151,9 +151,9 @@ fn connect_counts_handshakes() {
 #[test]
 #[cfg(target_os = "linux")]
 fn idle_tells_the_memory_of_a_connection() {
-    let server = Wirefan::start(&["echo", "--ping-interval", "1"]);
+    let server = Wirefan::start(&["echo", "--ping-interval", "100ms"]);
     let args = format!(
-        "--connections 500 --duration 1500ms --server-pid {}",
+        "--connections 500 --duration 1s --server-pid {}",
         server.child.id()
     );
     let results = clean("idle", server.addr, &args);
@@ -162,15 +162,10 @@ fn idle_tells_the_memory_of_a_connection() {
     assert!(results["server_cpu_seconds"].as_f64().unwrap() > 0.0);
     let bytes = results["user_bytes_per_connection"].as_f64().unwrap();
     assert!((0.0..10_000.0).contains(&bytes), "{results}");
-    // Pings came once a second, and were answered: two bytes each way, and four for the mask.
-    assert!(
-        results["received_bytes"].as_u64().unwrap() >= 500 * 2,
-        "{results}"
-    );
-    assert!(
-        results["sent_bytes"].as_u64().unwrap() >= 500 * 6,
-        "{results}"
-    );
+    // Pings came, and were answered.
+    for field in ["received_bytes", "sent_bytes"] {
+        assert!(results[field].as_u64().unwrap() > 0, "{results}");
+    }
 }
 
 #[test]
@@ -321,7 +316,9 @@ fn server_that(habit: Habit, pongs: &Arc<AtomicU64>) -> SocketAddr {
                     out: &mut out,
                     kept: &mut kept,
                 };
-                done = done.and(habit(number, kind, payload, &mut answers));
+                if done.is_ok() {
+                    done = habit(number, kind, payload, &mut answers);
+                }
             }
             if socket.write_all(&out).is_err() || done.is_err() {
                 return;
@@ -344,7 +341,8 @@ fn complains(output: &Output, about: &str) {
 #[test]
 fn what_a_server_does_wrong_is_counted() {
     let lose: Habit = |number, kind, payload, answers| {
-        if number % 10 == 0 {
+        // Not the last one, for that would take the whole time to be noticed.
+        if number % 10 == 5 {
             Ok(())
         } else {
             answers.send(kind, payload)
@@ -393,7 +391,7 @@ fn what_a_server_does_wrong_is_counted() {
         (shorten, "verify_errors", 20),
     ] {
         let addr = server_that(habit, &Arc::default());
-        let args = "--connections 1 --in-flight 10 --count 200 --warmup 0 --timeout 300ms --json";
+        let args = "--connections 1 --in-flight 10 --count 200 --warmup 0 --timeout 20s --json";
         let output = bench("echo", addr, args);
         let results = json(&output);
         complains(&output, "message");
@@ -417,59 +415,61 @@ fn how_a_server_fails_is_told() {
         answers.out.extend_from_slice(b"\xf1\x00");
         Ok(())
     };
-    let pongs = Arc::default();
+    for (habit, about) in [
+        (closes, "closed by the server with 1001"),
+        (ends, "ended by the server without a Close"),
+        (raves, "protocol error of the server: reserved bit set"),
+    ] {
+        let addr = server_that(habit, &Arc::default());
+        fails("echo", addr, about);
+    }
+}
+
+#[test]
+fn how_a_handshake_fails_is_told() {
+    let wrong_key = switching(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     for (addr, about) in [
-        (
-            server_that(closes, &pongs),
-            "closed by the server with 1001",
-        ),
-        (
-            server_that(ends, &pongs),
-            "ended by the server without a Close",
-        ),
-        (
-            server_that(raves, &pongs),
-            "protocol error of the server: reserved bit",
-        ),
         (
             refusing("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
             "403 Forbidden",
         ),
-        (
-            refusing(&switching(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")),
-            "does not fit the key",
-        ),
+        (refusing(&wrong_key), "does not fit the key"),
         (refusing("SSH-2.0-OpenSSH_9.9\r\n\r\n"), "invalid handshake"),
         (refusing(""), "ended by the server during the handshake"),
+        (
+            serve(|socket| drop(read_on(socket))),
+            "no answer to the handshake in time",
+        ),
     ] {
-        for mode in ["echo", "broadcast --subscribers 2", "connect"] {
-            let mode: Vec<&str> = mode.split(' ').collect();
-            if mode[0] == "connect" && about.contains("server with") || about.contains("without") {
-                continue;
-            }
-            let args = [
-                &mode[1..].join(" "),
-                "--duration 200ms --warmup 0 --timeout 300ms --json",
-            ];
-            let output = bench(mode[0], addr, &args.join(" "));
-            if mode[0] == "connect" && output.status.success() {
-                // It answers a Close as it should.
-                continue;
-            }
-            if mode[0] == "broadcast" && about.contains("protocol error") {
-                // The publisher is the one that is raved at.
-                complains(&output, "protocol error");
-                continue;
-            }
-            complains(&output, about);
-            let results = json(&output);
-            let errors = results["errors"].as_object().unwrap();
-            assert!(
-                errors.keys().any(|error| error.contains(about)),
-                "{results}"
-            );
+        for mode in ["echo", "broadcast", "connect", "idle"] {
+            fails(mode, addr, about);
         }
     }
+}
+
+/// Is told, on stderr and as JSON.
+fn fails(mode: &str, addr: SocketAddr, about: &str) {
+    // Only who says nothing is waited for until that is over.
+    let timeout = if about.contains("in time") {
+        "300ms"
+    } else {
+        "20s"
+    };
+    let warmup = if mode == "idle" { "" } else { "--warmup 0" };
+    let args = format!("{warmup} --duration 200ms --timeout {timeout} --json");
+    let output = bench(mode, addr, &args);
+    complains(&output, about);
+    let results = json(&output);
+    let errors = results["errors"].as_object().unwrap();
+    assert!(
+        errors.keys().any(|error| error.contains(about)),
+        "{results}"
+    );
+}
+
+/// Says nothing.
+fn read_on(mut socket: TcpStream) -> std::io::Result<u64> {
+    std::io::copy(&mut socket, &mut std::io::sink())
 }
 
 /// Answers every request with this.

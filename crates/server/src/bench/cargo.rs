@@ -116,9 +116,7 @@ impl Cargo {
                     format!("{sender:04x}{variant:04x}").into_bytes()
                 } else {
                     let digits = format!("{variant:04x}");
-                    digits[DIGITS - lading.size.min(DIGITS)..]
-                        .as_bytes()
-                        .to_vec()
+                    digits.as_bytes()[DIGITS - lading.size.min(DIGITS)..].to_vec()
                 };
                 lading.payload.fill(&mut payload, lading.size, &mut chance);
                 payload

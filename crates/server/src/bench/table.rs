@@ -20,7 +20,7 @@ impl fmt::Display for Results {
         let mut line = |name: &str, value: fmt::Arguments<'_>| writeln!(f, "{name:<16}{value}");
         let noun = self.noun();
         line(self.mode, format_args!("{}", self.url))?;
-        let mut what = format!("{}", grouped(self.connections as u64));
+        let mut what = grouped(self.connections as u64);
         if let (Some(publishers), Some(subscribers)) = (self.publishers, self.subscribers) {
             write!(what, ", {publishers} publishing, {subscribers} subscribed")?;
         }
@@ -103,18 +103,20 @@ impl fmt::Display for Results {
             format_args!("{:.3} s", self.client_cpu_seconds),
         )?;
         if let Some(server) = self.server {
+            let per_cpu = if self.mode == "idle" {
+                String::new()
+            } else {
+                let rate = grouped(server.messages_per_server_cpu_second as u64);
+                format!(", {rate} {noun} a CPU second")
+            };
             line(
                 "CPU of server",
-                format_args!(
-                    "{:.3} s, {} {noun} a CPU second",
-                    server.server_cpu_seconds,
-                    grouped(server.messages_per_server_cpu_second as u64)
-                ),
+                format_args!("{:.3} s{per_cpu}", server.server_cpu_seconds),
             )?;
             line(
-                "memory of server",
+                "its memory",
                 format_args!(
-                    " {} KiB before, {} KiB after",
+                    "{} KiB before, {} KiB after",
                     grouped(server.server_rss_bytes_before / 1024),
                     grouped(server.server_rss_bytes_after / 1024)
                 ),
@@ -151,7 +153,7 @@ pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

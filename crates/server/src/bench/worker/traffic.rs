@@ -14,11 +14,7 @@ impl Worker {
     /// Reads what is there: one read, unless it fills the buffer or the stream has ended.
     pub(super) fn read(&mut self, place: usize, ended: bool) {
         let mut buffer = core::mem::take(&mut self.buffer);
-        loop {
-            let (Stage::Open(socket) | Stage::Closing(socket)) = &mut self.links[place].stage
-            else {
-                break;
-            };
+        while let Stage::Open(socket) | Stage::Closing(socket) = &mut self.links[place].stage {
             match socket.read(&mut buffer) {
                 Ok(0) => {
                     self.end(place, Failure::End);
