@@ -85,17 +85,17 @@ impl Exact {
     /// front were right, up to the last whole message if not all of them.
     #[inline]
     fn compare(&mut self, cargo: &Cargo, bytes: &[u8]) -> (u64, usize) {
-        let ring = self.ring(cargo).bytes();
-        let frame = ring.len() / cargo.variants();
+        let (ring, round) = (self.ring(cargo).bytes(), self.ring(cargo).round());
+        let frame = round / cargo.variants();
         let mut rest = bytes;
         let mut at = self.at;
         while !rest.is_empty() {
             let part = rest.len().min(ring.len() - at);
             if rest[..part] != ring[at..at + part] {
-                return self.compare_frames(ring, frame, bytes);
+                return self.compare_frames(ring, (frame, round), bytes);
             }
             rest = &rest[part..];
-            at = (at + part) % ring.len();
+            at = (at + part) % round;
         }
         let all = self.in_frame + bytes.len();
         *self = Self {
@@ -107,7 +107,12 @@ impl Exact {
     }
 
     #[cold]
-    fn compare_frames(&mut self, ring: &[u8], frame: usize, bytes: &[u8]) -> (u64, usize) {
+    fn compare_frames(
+        &mut self,
+        ring: &[u8],
+        (frame, round): (usize, usize),
+        bytes: &[u8],
+    ) -> (u64, usize) {
         let (mut messages, mut used) = (0, 0);
         loop {
             let end = self.at + frame - self.in_frame;
@@ -119,7 +124,7 @@ impl Exact {
             }
             used += part.len();
             messages += 1;
-            self.at = end % ring.len();
+            self.at = end % round;
             self.in_frame = 0;
         }
     }
@@ -311,8 +316,12 @@ mod tests {
     use crate::bench::options::Payload;
 
     fn cargo() -> Arc<Cargo> {
+        cargo_of(12)
+    }
+
+    fn cargo_of(size: usize) -> Arc<Cargo> {
         let lading = Lading {
-            size: 12,
+            size,
             payload: Payload::Ascii,
             in_flight: 1,
             named: false,
@@ -368,6 +377,19 @@ mod tests {
                 };
                 assert_eq!(received, right, "{most}");
             }
+        }
+    }
+
+    #[test]
+    fn a_ring_that_is_there_once() {
+        let cargo = cargo_of(5000);
+        let variants = cargo.variants();
+        let frames = (0..40).flat_map(|number| cargo.plain.frame(number % variants));
+        let stream: Vec<u8> = frames.copied().collect();
+        for most in [1, 4999, 5004, 70_001, 200_000] {
+            let mut exact = Exact::new(&cargo, 0, false);
+            let reads = stream.chunks(most).map(|part| exact.compare(&cargo, part));
+            assert_eq!(reads.map(|(right, _)| right).sum::<u64>(), 40, "{most}");
         }
     }
 
