@@ -290,11 +290,16 @@ fn a_broadcast_that_loses_or_repeats_is_found_out() {
         );
     }
     let url = format!("tcp://{}", hub(true, |_, _| 1));
-    let mut line = vec!["bench", "broadcast", &url, "--json"];
-    line.extend(args.split(' '));
-    let output = run(&line);
-    assert!(output.status.success(), "{output:?}");
-    assert_eq!(json(&output)["messages"], 400);
+    for more in ["", " --publishers 3 --size 40"] {
+        let args = format!("broadcast {url} --json {args}{more}");
+        let line: Vec<&str> = ["bench"]
+            .into_iter()
+            .chain(args.split_whitespace())
+            .collect();
+        let output = run(&line);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(json(&output)["messages"], 400);
+    }
 }
 
 /// A thread for each connection, for as long as the test runs.
