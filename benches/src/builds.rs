@@ -1,5 +1,6 @@
 //! Builds and installs what is compared, below `target/compare`: Rust by cargo, Node by npm, Python by venv and pip.
 
+use core::cell::OnceCell;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ pub(crate) struct Home {
     pub(crate) root: PathBuf,
     /// Where everything is made.
     pub(crate) dir: PathBuf,
+    wirefan: OnceCell<PathBuf>,
 }
 
 impl Home {
@@ -33,7 +35,11 @@ impl Home {
             .map_err(Error::io("the target folder"))?
             .join("compare");
         fs::create_dir_all(dir.join("logs")).map_err(Error::io(dir.display().to_string()))?;
-        Ok(Self { root, dir })
+        Ok(Self {
+            root,
+            dir,
+            wirefan: OnceCell::new(),
+        })
     }
 
     fn peers(&self) -> PathBuf {
@@ -42,11 +48,17 @@ impl Home {
 
     /// Builds `wirefan`, which is a peer and the load generator.
     pub(crate) fn wirefan(&self) -> Result<PathBuf, Error> {
+        if let Some(built) = self.wirefan.get() {
+            return Ok(built.clone());
+        }
         let target = self.dir.join("wirefan");
         let mut cargo = self.cargo("Cargo.toml", &target);
         cargo.args(["-p", "wirefan"]);
         self.run("wirefan", cargo)?;
-        Ok(target.join("release/wirefan"))
+        Ok(self
+            .wirefan
+            .get_or_init(|| target.join("release/wirefan"))
+            .clone())
     }
 
     /// Builds or installs a peer.

@@ -5,6 +5,7 @@
 mod connection;
 
 use std::io::{self, Write as _};
+use std::net::{self, Ipv4Addr};
 use std::process::ExitCode;
 
 use mio::net::TcpListener;
@@ -48,7 +49,10 @@ struct Limit {
 impl Limit {
     fn bind(port: u16, broadcast: bool) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut listener = TcpListener::bind(([127, 0, 0, 1], port).into())?;
+        // The standard library's listener has a queue as long as the system allows, mio's one of 1024.
+        let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        listener.set_nonblocking(true)?;
+        let mut listener = TcpListener::from_std(listener);
         poll.registry()
             .register(&mut listener, LISTENER, Interest::READABLE)?;
         println!("ready");
