@@ -1,6 +1,7 @@
-//! `wirefan`: a WebSocket server that echoes or broadcasts. Options in, one running server, an exit code out.
+//! `wirefan`: a WebSocket server that echoes or broadcasts, and a load generator. Options in, one run, an exit code out.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod broadcast;
 mod compression;
 mod echo;
@@ -20,6 +21,7 @@ mod visits;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::options::Command;
 use crate::usage::Wanted;
 
 /// What was asked for makes no sense.
@@ -36,7 +38,17 @@ fn main() -> ExitCode {
         Err(Wanted::Hint(text)) => return fail(&text, USAGE),
     };
     log::init(cli.log);
-    match run::run(cli.command) {
+    let done = match cli.command {
+        Command::Echo(serve) => run::echo(&serve).map_err(|error| error.to_string()),
+        Command::Broadcast(options) => run::broadcast(&options).map_err(|error| error.to_string()),
+        Command::Bench(options) => match bench::run(*options) {
+            Ok(true) => Ok(()),
+            // What went wrong has been told.
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => Err(error.to_string()),
+        },
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("wirefan: {error}\n"), 1),
     }

@@ -10,6 +10,7 @@ use tracing_subscriber::filter::Targets;
 use wirefan_eventloop::{AtLimit, Backpressure, Timeouts};
 use wirefan_protocol::{CloseCode, Config};
 
+use crate::bench::Bench;
 use crate::compression::Compression;
 use crate::{log, quantity, subprotocol};
 
@@ -21,15 +22,18 @@ Examples:
       Every path is a room, for everyone who can reach this machine.
   wirefan echo --max-message 16m --workers 4
       Sends every message back, also large ones: to test a client with.
+  wirefan bench ws://127.0.0.1:9001/ --connections 64 --in-flight 32
+      How many messages a second a server echoes, and how long each one takes.
 
 Sizes are bytes, or 64k, 16m, 1g (times 1024).
 Durations are 500ms, 25s, 2m, 1h; a plain number is seconds.
 Ctrl-C or SIGTERM ends the server gracefully, a second one at once.
 Exit codes: 0 ended as asked, 1 could not run, 2 wrong options, 130 or 143 ended at once.
 
-`wirefan echo --help` and `wirefan broadcast --help` explain every option.";
+`wirefan echo --help`, `wirefan broadcast --help` and `wirefan bench --help` explain every option.";
 
-/// A WebSocket server (RFC 6455) in one binary: it sends every message back, or on to everyone in the same room.
+/// A WebSocket server (RFC 6455) in one binary: it sends every message back, or on to everyone in the same room. And a
+/// load generator for any such server.
 ///
 /// It speaks with anything that speaks WebSocket, browsers included; on the same port it serves a small page to try it
 /// with. It bounds what a client can make it hold or wait for: each limit has an option and a safe default.
@@ -48,7 +52,7 @@ pub(crate) struct Cli {
     pub(crate) log: Targets,
 }
 
-/// What the server does with messages.
+/// What is to be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Send every message back to its sender
@@ -59,6 +63,10 @@ pub(crate) enum Command {
     /// the room, unchanged, and the server never says anything itself. A browser that opens http://HOST:PORT/tea gets
     /// a small chat page for the room, and GET /tea?members tells how many are in it.
     Broadcast(Broadcast),
+    /// Put load on a WebSocket server, this one or any other, and measure it
+    ///
+    /// It checks everything that comes back: content, order, and that nothing is missing.
+    Bench(Box<Bench>),
 }
 
 /// The options of `broadcast`.
@@ -75,11 +83,12 @@ pub(crate) struct Broadcast {
 }
 
 impl Command {
-    /// The options that both commands have.
-    pub(crate) fn serve(&self) -> &Serve {
+    /// Which options cannot hold together, if any.
+    pub(crate) fn contradiction(&self) -> Option<String> {
         match self {
-            Self::Echo(serve) => serve,
-            Self::Broadcast(broadcast) => &broadcast.serve,
+            Self::Echo(serve) => serve.contradiction().map(|it| it.to_string()),
+            Self::Broadcast(broadcast) => broadcast.serve.contradiction().map(|it| it.to_string()),
+            Self::Bench(bench) => bench.contradiction().map(|it| it.to_string()),
         }
     }
 }
@@ -309,7 +318,7 @@ mod tests {
             .chain(args.split_whitespace());
         match Cli::parse_from(args).command {
             Command::Echo(serve) => serve,
-            other @ Command::Broadcast(_) => panic!("{other:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

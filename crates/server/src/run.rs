@@ -9,7 +9,7 @@ use wirefan_eventloop::{Server, ServerBuilder};
 use crate::broadcast::Broadcast;
 use crate::echo::Echo;
 use crate::limits;
-use crate::options::{Command, Serve};
+use crate::options::{self, Serve};
 use crate::subprotocol::Subprotocols;
 use crate::visits::Visits;
 
@@ -64,12 +64,42 @@ impl fmt::Display for RunError {
 
 impl core::error::Error for RunError {}
 
-/// Serves until a signal ends it.
-pub(crate) fn run(command: Command) -> Result<(), RunError> {
+/// Sends messages back until a signal ends it.
+pub(crate) fn echo(serve: &Serve) -> Result<(), RunError> {
     let visits = Visits::default();
+    let echo = Echo {
+        subprotocols: Subprotocols::new(&serve.subprotocol),
+        visits: visits.clone(),
+    };
+    run(serve, visits, |builder| {
+        builder.start(move |_| echo.clone())
+    })
+}
+
+/// Sends messages on until a signal ends it.
+pub(crate) fn broadcast(options: &options::Broadcast) -> Result<(), RunError> {
+    let (serve, visits) = (&options.serve, Visits::default());
+    let broadcast = Broadcast {
+        to_sender: options.to_sender,
+        subprotocols: Subprotocols::new(&serve.subprotocol),
+        visits: visits.clone(),
+    };
+    run(serve, visits, |builder| {
+        builder.start(move |_| broadcast.clone())
+    })
+}
+
+fn run(
+    serve: &Serve,
+    visits: Visits,
+    start: impl FnOnce(ServerBuilder) -> io::Result<Server<()>>,
+) -> Result<(), RunError> {
     #[cfg(unix)]
     let signals = crate::signals::catch().map_err(RunError::Signals)?;
-    let server = start(&command, &visits)?;
+    let addrs = resolve(&serve.listen)?;
+    let server = builder(serve, &addrs)
+        .map_err(RunError::Loop)
+        .and_then(|builder| start(builder).map_err(|error| blame(&addrs, error)))?;
     for addr in server.addrs() {
         tracing::info!("listening on {addr} — open http://{}/", within_reach(*addr));
     }
@@ -77,38 +107,13 @@ pub(crate) fn run(command: Command) -> Result<(), RunError> {
     crate::signals::watch(
         signals,
         server.remote(),
-        command.serve().shutdown_grace,
+        serve.shutdown_grace,
         visits.clone(),
     );
     server.join().map_err(RunError::Loop)?;
     let (connections, messages) = visits.totals();
     tracing::info!(connections, messages, "ended");
     Ok(())
-}
-
-fn start(command: &Command, visits: &Visits) -> Result<Server<()>, RunError> {
-    let serve = command.serve();
-    let addrs = resolve(&serve.listen)?;
-    let builder = builder(serve, &addrs).map_err(RunError::Loop)?;
-    let (subprotocols, visits) = (Subprotocols::new(&serve.subprotocol), visits.clone());
-    match command {
-        Command::Echo(_) => {
-            let echo = Echo {
-                subprotocols,
-                visits,
-            };
-            builder.start(move |_| echo.clone())
-        }
-        Command::Broadcast(options) => {
-            let broadcast = Broadcast {
-                to_sender: options.to_sender,
-                subprotocols,
-                visits,
-            };
-            builder.start(move |_| broadcast.clone())
-        }
-    }
-    .map_err(|error| blame(&addrs, error))
 }
 
 /// The addresses of all names, each once and in their order.

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::Parser;
 use clap::error::ErrorKind;
 
+use crate::bench;
 use crate::options::Cli;
 
 /// What is to be written instead of starting a server.
@@ -18,7 +19,7 @@ pub(crate) enum Wanted {
 
 /// Reads the arguments, the program's name first.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Wanted> {
-    let cli = Cli::try_parse_from(args).map_err(|error| match error.kind() {
+    let cli = Cli::try_parse_from(bench::with_mode(args)).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             Wanted::Text(error.render().to_string())
         }
@@ -27,7 +28,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Wan
         }
         _ => Wanted::Hint(one_line(&error.render().to_string())),
     })?;
-    match cli.command.serve().contradiction() {
+    match cli.command.contradiction() {
         Some(contradiction) => Err(Wanted::Hint(format!("wirefan: {contradiction}\n"))),
         None => Ok(cli),
     }

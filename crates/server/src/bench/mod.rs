@@ -1,0 +1,27 @@
+//! `wirefan bench`: a load generator for any WebSocket server. Called by `main`; docs/bench.md tells what it measures.
+//!
+//! `run.rs` leads a run through its phases; each thread is a `Worker`, or a `Churn` that opens and closes.
+
+mod cargo;
+mod churn;
+mod control;
+mod delivery;
+mod dial;
+mod failure;
+mod incoming;
+mod ledger;
+mod link;
+mod options;
+mod outgoing;
+mod preflight;
+mod process;
+mod progress;
+mod report;
+mod run;
+mod sources;
+mod tally;
+mod target;
+mod worker;
+
+pub(crate) use options::{Bench, with_mode};
+pub(crate) use run::run;

@@ -1,0 +1,135 @@
+//! [`Sources`]: the addresses that connections come from, so that ports do not run out.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The ports that the system gives to clients by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct PortRange {
+    pub(crate) first: u16,
+    pub(crate) last: u16,
+}
+
+impl PortRange {
+    /// Of this machine; what RFC 6335 recommends where it cannot be read.
+    pub(crate) fn of_this_machine() -> Self {
+        std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
+            .ok()
+            .and_then(|text| Self::parse(&text))
+            .unwrap_or(Self {
+                first: 49_152,
+                last: 65_535,
+            })
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text
+            .split_ascii_whitespace()
+            .map(|number| number.parse().ok());
+        let range = Self {
+            first: numbers.next()??,
+            last: numbers.next()??,
+        };
+        (range.first <= range.last).then_some(range)
+    }
+
+    /// How many connections one address can have to one server.
+    pub(crate) fn ports(self) -> usize {
+        usize::from(self.last - self.first) + 1
+    }
+}
+
+/// Addresses on the loopback, each with all of its ports; elsewhere the system chooses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Sources {
+    /// Connections from one address; 0: the system chooses.
+    each: usize,
+    addresses: usize,
+}
+
+/// A closed connection keeps its port for a minute, so that those who open many want many addresses.
+const FOR_CHURN: usize = 64;
+
+impl Sources {
+    /// For connections that are open at the same time.
+    pub(crate) fn held(server: IpAddr, connections: usize, range: PortRange) -> Self {
+        // Some ports are always in use by others.
+        let each = (range.ports() * 3 / 4).max(1);
+        if connections <= each || !many(server) {
+            return Self {
+                each: 0,
+                addresses: 1,
+            };
+        }
+        Self {
+            each,
+            addresses: connections.div_ceil(each),
+        }
+    }
+
+    /// For connections that are opened and closed again and again.
+    pub(crate) fn churned(server: IpAddr) -> Self {
+        if many(server) {
+            Self {
+                each: 1,
+                addresses: FOR_CHURN,
+            }
+        } else {
+            Self {
+                each: 0,
+                addresses: 1,
+            }
+        }
+    }
+
+    /// Where a connection comes from; `None`: the system chooses.
+    pub(crate) fn of(self, connection: usize) -> Option<IpAddr> {
+        let place = connection.checked_div(self.each)? % self.addresses;
+        // 127.0.0.2 and so on, up to 127.255.255.254.
+        let offset = u32::try_from(place % 0x00ff_fffc).unwrap_or(0);
+        Some(Ipv4Addr::from_bits(0x7f00_0002 + offset).into())
+    }
+}
+
+/// Whether there are many addresses to reach a server from: Linux has all of 127.0.0.0/8.
+pub(crate) fn many(server: IpAddr) -> bool {
+    cfg!(target_os = "linux") && matches!(server, IpAddr::V4(ip) if ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RANGE: PortRange = PortRange {
+        first: 32_768,
+        last: 60_999,
+    };
+
+    #[test]
+    fn ranges() {
+        assert_eq!(PortRange::parse("32768\t60999\n"), Some(RANGE));
+        assert_eq!(RANGE.ports(), 28_232);
+        for text in ["", "1", "a b", "2 1", "1 70000"] {
+            assert_eq!(PortRange::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn many_connections_come_from_many_addresses_of_the_loopback() {
+        let local = IpAddr::from([127, 0, 0, 1]);
+        assert_eq!(Sources::held(local, 20_000, RANGE).of(0), None);
+        let sources = Sources::held(local, 100_000, RANGE);
+        assert_eq!(sources.of(0), Some(IpAddr::from([127, 0, 0, 2])));
+        assert_eq!(sources.of(21_173), Some(IpAddr::from([127, 0, 0, 2])));
+        assert_eq!(sources.of(21_174), Some(IpAddr::from([127, 0, 0, 3])));
+        assert_eq!(sources.of(99_999), Some(IpAddr::from([127, 0, 0, 6])));
+        assert_eq!(
+            Sources::churned(local).of(64),
+            Sources::churned(local).of(0)
+        );
+        for other in ["192.0.2.1", "::1"] {
+            let sources = Sources::held(other.parse().unwrap(), 100_000, RANGE);
+            assert_eq!(sources.of(99_999), None);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! [`Target`]: the URL of a server, taken apart and looked up. Made by the options, used by whoever connects.
+
+use core::fmt;
+use core::str::FromStr;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+/// Where a server is, and how it is spoken to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Target {
+    /// Behind `tcp://`: it gives back bytes.
+    pub(crate) raw: bool,
+    /// Host and port as they stand in the URL, for the `Host` header.
+    pub(crate) authority: String,
+    host: String,
+    port: u16,
+    /// Path and query.
+    pub(crate) path: String,
+}
+
+/// Why a text is no such URL.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum TargetError {
+    Scheme,
+    Host,
+    Port,
+    Path,
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scheme => "write ws://HOST:PORT/PATH, or tcp://HOST:PORT for a raw echo",
+            Self::Host => "there is no host, as in ws://127.0.0.1:9001/ or ws://[::1]:9001/",
+            Self::Port => "the port has to be a number from 1 to 65535; tcp:// always needs one",
+            Self::Path => "the path has to be visible ASCII without #",
+        })
+    }
+}
+
+impl core::error::Error for TargetError {}
+
+impl Target {
+    /// Reads a URL.
+    pub(crate) fn parse(url: &str) -> Result<Self, TargetError> {
+        let (raw, rest) = match url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ws") => (false, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("tcp") => (true, rest),
+            _ => return Err(TargetError::Scheme),
+        };
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        // RFC 6455 §3: an empty path is sent as /, and there is no fragment.
+        let path = if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("/{path}")
+        };
+        if !path
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'#')
+        {
+            return Err(TargetError::Path);
+        }
+        let (host, port) = match authority
+            .strip_prefix('[')
+            .and_then(|it| it.split_once(']'))
+        {
+            Some((host, port)) => (
+                host,
+                port.strip_prefix(':').or(port.is_empty().then_some("")),
+            ),
+            None => match authority.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (authority, Some("")),
+            },
+        };
+        let port = match port.ok_or(TargetError::Port)? {
+            "" if raw => return Err(TargetError::Port),
+            "" => 80,
+            port => u16::from_str(port)
+                .ok()
+                .filter(|&port| port > 0)
+                .ok_or(TargetError::Port)?,
+        };
+        if host.is_empty()
+            || !host
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b'@')
+        {
+            return Err(TargetError::Host);
+        }
+        Ok(Self {
+            raw,
+            authority: authority.trim_end_matches(':').to_owned(),
+            host: host.to_owned(),
+            port,
+            path,
+        })
+    }
+
+    /// Looks the host up; of several addresses the first one counts.
+    pub(crate) fn resolve(&self) -> io::Result<SocketAddr> {
+        (&*self.host, self.port)
+            .to_socket_addrs()?
+            .next()
+            .ok_or_else(|| io::Error::other("it has no address"))
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.raw {
+            write!(f, "tcp://{}", self.authority)
+        } else {
+            write!(f, "ws://{}{}", self.authority, self.path)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        for (url, raw, authority, host, port, path) in [
+            (
+                "ws://127.0.0.1:9001/",
+                false,
+                "127.0.0.1:9001",
+                "127.0.0.1",
+                9001,
+                "/",
+            ),
+            ("ws://localhost", false, "localhost", "localhost", 80, "/"),
+            ("WS://a:1?x=y", false, "a:1", "a", 1, "/?x=y"),
+            (
+                "ws://[::1]:9001/tea",
+                false,
+                "[::1]:9001",
+                "::1",
+                9001,
+                "/tea",
+            ),
+            ("ws://[::1]/", false, "[::1]", "::1", 80, "/"),
+            (
+                "tcp://127.0.0.1:7",
+                true,
+                "127.0.0.1:7",
+                "127.0.0.1",
+                7,
+                "/",
+            ),
+        ] {
+            let target = Target::parse(url).unwrap();
+            assert_eq!(
+                (target.raw, &*target.authority, &*target.path),
+                (raw, authority, path)
+            );
+            assert_eq!((&*target.host, target.port), (host, port), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_is_told_apart() {
+        for (url, error) in [
+            ("127.0.0.1:9001", TargetError::Scheme),
+            ("http://127.0.0.1/", TargetError::Scheme),
+            ("ws:///", TargetError::Host),
+            ("ws://:80/", TargetError::Host),
+            ("ws://user@host/", TargetError::Host),
+            ("ws://a:0/", TargetError::Port),
+            ("ws://a:65536/", TargetError::Port),
+            ("ws://[::1]9001/", TargetError::Port),
+            ("tcp://a", TargetError::Port),
+            ("ws://a/ b", TargetError::Path),
+            ("ws://a/#b", TargetError::Path),
+            ("ws://a/ü", TargetError::Path),
+        ] {
+            assert_eq!(Target::parse(url), Err(error), "{url}");
+        }
+    }
+}
