@@ -86,7 +86,7 @@ pub(crate) const PEERS: &[Peer] = &[
         make: Make::Rust(Some("tokio-tungstenite")),
         broadcasts: true,
         compresses: false,
-        settings: "as tokio-websockets",
+        settings: "as tokio-websockets; default settings (it clears a read buffer of 128 KiB before each read)",
     },
     Peer {
         name: "bun",

@@ -14,6 +14,8 @@ use crate::verdict::Verdict;
 
 const OURS: &str = "wirefan";
 const LIMIT: &str = "limit";
+/// What a 95 % interval of a median takes.
+const ROUNDS: usize = 6;
 
 /// What a report is made of.
 #[derive(Debug)]
@@ -64,6 +66,10 @@ impl Report<'_> {
     fn head(&self, text: &mut String) {
         let broken = self.checks().iter().filter(|check| !check.holds()).count();
         let verdict = match (self.checks().len(), broken) {
+            _ if self.rounds < ROUNDS => {
+                "**This run does not count**: it has fewer than six rounds, so its intervals are all that was \
+                                          seen, and less sure than 95 %."
+            }
             (0, _) => {
                 "**This run does not count**: without fastwebsockets and Bun beside it, nothing shows that `limit` is the \
                        ruler that it should be."
@@ -102,6 +108,13 @@ impl Report<'_> {
                 self.results.ratio(row.name, OURS, LIMIT)
             };
             let unit = if row.is_about_memory() { " B" } else { "" };
+            let wanted = |wanted: f64| {
+                if row.is_about_memory() {
+                    format!("{wanted} B")
+                } else {
+                    format!("{wanted:.2}")
+                }
+            };
             let (found, met, reached) = match value {
                 Some(value) => (
                     format!(
@@ -117,8 +130,11 @@ impl Report<'_> {
             };
             let _ = writeln!(
                 text,
-                "| `{}` | {} | {found} | {bar}{unit} | {met} | {goal}{unit} | {reached} |",
-                row.name, row.title
+                "| `{}` | {} | {found} | {} | {met} | {} | {reached} |",
+                row.name,
+                row.title,
+                wanted(bar),
+                wanted(goal),
             );
         }
         text.push('\n');
@@ -365,9 +381,9 @@ mod tests {
     use crate::{peers, rows};
     use core::time::Duration;
 
-    fn markdown(bun: f64) -> String {
+    fn markdown(bun: f64, rounds: usize) -> String {
         let mut results = Results::default();
-        for _ in 0..6 {
+        for _ in 0..rounds {
             results.record("bc16", "wirefan", Ok(sample(990_000.0)));
             results.record("bc16", "limit", Ok(sample(1_000_000.0)));
             results.record("bc16", "bun", Ok(sample(bun)));
@@ -397,7 +413,7 @@ mod tests {
             pinning: "tied".to_owned(),
             command: "compare".to_owned(),
             date: "today".to_owned(),
-            rounds: 6,
+            rounds,
             span: Span {
                 duration: Duration::from_secs(1),
                 warmup: Duration::ZERO,
@@ -409,7 +425,7 @@ mod tests {
 
     #[test]
     fn a_report_tells_what_was_met_and_what_not() {
-        let text = markdown(900_000.0);
+        let text = markdown(900_000.0, 6);
         assert!(text.contains("This run counts"), "{text}");
         assert!(
             text.contains("| 0.99 (0.99–0.99) | 0.98 | met | 1.05 | **missed** |"),
@@ -437,8 +453,14 @@ mod tests {
 
     #[test]
     fn a_weak_limit_makes_a_run_worthless() {
-        let text = markdown(1_200_000.0);
+        let text = markdown(1_200_000.0, 6);
         assert!(text.contains("**This run does not count**"), "{text}");
         assert!(text.contains("**does not hold**"), "{text}");
+    }
+    #[test]
+    fn a_hasty_run_does_not_count() {
+        let text = markdown(900_000.0, 2);
+        assert!(text.contains("fewer than six rounds"), "{text}");
+        assert!(!text.contains("This run counts"), "{text}");
     }
 }

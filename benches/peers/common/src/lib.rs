@@ -1,11 +1,13 @@
 //! What the peers on tokio share: their command line, the accept loop on one thread, and an echo and a room that take
 //! all messages at hand and flush once. Each peer's `main.rs` adds its own handshake and settings.
 
-use std::future::Future;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, ready};
 
 use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -160,7 +162,10 @@ impl<M> Drop for Member<M> {
     }
 }
 
-/// Sends every message back: takes all that are at hand, feeds them, flushes once.
+/// Sends every message back: takes all that are at hand, feeds them, flushes once, and waits.
+///
+/// Written as a poll, so that a reader which has said that there is nothing more is not asked again before the socket is
+/// ready: tungstenite clears 128 KiB each time.
 ///
 /// # Errors
 ///
@@ -169,15 +174,47 @@ pub async fn echo<S, M, E>(mut socket: S, is_data: fn(&M) -> bool) -> Result<(),
 where
     S: Stream<Item = Result<M, E>> + Sink<M, Error = E> + Unpin,
 {
-    let mut batch = Vec::new();
-    while let Some(first) = socket.next().await {
-        collect(&mut socket, first, &mut batch, is_data)?;
-        for message in batch.drain(..) {
-            socket.feed(message).await?;
+    let mut batch = VecDeque::new();
+    let mut unflushed = false;
+    // Whether it waits for the socket to take more.
+    let mut blocked = false;
+    poll_fn(move |cx| {
+        // Then the wake-up may have been for the reader as well.
+        let mut again = blocked;
+        loop {
+            while !blocked {
+                match socket.poll_next_unpin(cx) {
+                    Poll::Ready(Some(Ok(message))) if is_data(&message) => batch.push_back(message),
+                    Poll::Ready(Some(Ok(_))) => {
+                        // A Close or a Ping: its answer waits for the flush, and behind a Close comes the end.
+                        unflushed = true;
+                        again = true;
+                    }
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                    Poll::Ready(None) => return Poll::Ready(Ok(())),
+                    Poll::Pending => break,
+                }
+            }
+            blocked = true;
+            while !batch.is_empty() {
+                ready!(socket.poll_ready_unpin(cx))?;
+                if let Some(message) = batch.pop_front() {
+                    socket.start_send_unpin(message)?;
+                    unflushed = true;
+                }
+            }
+            if unflushed {
+                ready!(socket.poll_flush_unpin(cx))?;
+                unflushed = false;
+            }
+            blocked = false;
+            if !again {
+                return Poll::Pending;
+            }
+            again = false;
         }
-        socket.flush().await?;
-    }
-    Ok(())
+    })
+    .await
 }
 
 /// Sends every message to everyone else in the room; a subscriber gets all that has been published since in one flush.
