@@ -11,10 +11,15 @@ const DIGITS: usize = 4;
 /// Bytes for all variants, where two of them do not need more: they are to stay in the cache.
 const ENOUGH: usize = 512 * 1024;
 
+/// A ring up to this long is there twice, so that nearly every batch lies in one piece.
+const SHORT: usize = 64 * 1024;
+
 /// Frames behind each other, read in a circle.
 #[derive(Debug)]
 pub(crate) struct Ring {
     bytes: Vec<u8>,
+    /// The bytes of one round.
+    round: usize,
     /// Where each frame starts, and where the last one ends.
     starts: Vec<usize>,
 }
@@ -26,13 +31,27 @@ impl Ring {
             bytes.extend_from_slice(&frame);
             starts.push(bytes.len());
         }
-        Self { bytes, starts }
+        let round = bytes.len();
+        if round <= SHORT {
+            bytes.extend_from_within(..);
+        }
+        Self {
+            bytes,
+            round,
+            starts,
+        }
     }
 
-    /// All frames.
+    /// All frames, once or more.
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The bytes after which the frames begin again.
+    #[inline]
+    pub(crate) fn round(&self) -> usize {
+        self.round
     }
 
     /// Where a frame starts.
@@ -47,8 +66,7 @@ impl Ring {
         let variants = self.starts.len() - 1;
         let end = variant as u64 + messages;
         let (laps, rest) = (end / variants as u64, end % variants as u64);
-        laps * self.bytes.len() as u64 + self.starts[rest as usize] as u64
-            - self.starts[variant] as u64
+        laps * self.round as u64 + self.starts[rest as usize] as u64 - self.starts[variant] as u64
     }
 
     /// One frame.
@@ -116,9 +134,7 @@ impl Cargo {
                     format!("{sender:04x}{variant:04x}").into_bytes()
                 } else {
                     let digits = format!("{variant:04x}");
-                    digits[DIGITS - lading.size.min(DIGITS)..]
-                        .as_bytes()
-                        .to_vec()
+                    digits.as_bytes()[DIGITS - lading.size.min(DIGITS)..].to_vec()
                 };
                 lading.payload.fill(&mut payload, lading.size, &mut chance);
                 payload

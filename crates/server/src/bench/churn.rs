@@ -104,11 +104,7 @@ impl Churn {
             match phase {
                 Phase::WarmUp | Phase::Measure if self.failed_in_a_row < HOPELESS => self.dial(),
                 Phase::Close => {
-                    let open = |(slot, _): &(Slot, u64)| !matches!(slot, Slot::Empty);
-                    for _ in self.slots.iter().filter(|slot| open(slot)) {
-                        add(&self.meter().failed, 1);
-                        self.task.tally.failed(&Failure::NotClosed);
-                    }
+                    self.give_up();
                     return Ok(self.task.tally);
                 }
                 _ => {}
@@ -142,6 +138,17 @@ impl Churn {
                     Ok(dial) => self.slots[place] = (Slot::Dialling(dial), now),
                     Err(failure) => self.failed(place, &failure),
                 }
+            }
+        }
+    }
+
+    /// Whatever is still under way has taken too long.
+    fn give_up(&mut self) {
+        for place in 0..self.slots.len() {
+            match self.slots[place].0 {
+                Slot::Dialling(_) => self.failed(place, &Failure::NotOpened),
+                Slot::Closing(..) => self.failed(place, &Failure::NotClosed),
+                Slot::Empty => {}
             }
         }
     }

@@ -85,17 +85,17 @@ impl Exact {
     /// front were right, up to the last whole message if not all of them.
     #[inline]
     fn compare(&mut self, cargo: &Cargo, bytes: &[u8]) -> (u64, usize) {
-        let ring = self.ring(cargo).bytes();
-        let frame = ring.len() / cargo.variants();
+        let (ring, round) = (self.ring(cargo).bytes(), self.ring(cargo).round());
+        let frame = round / cargo.variants();
         let mut rest = bytes;
         let mut at = self.at;
         while !rest.is_empty() {
             let part = rest.len().min(ring.len() - at);
             if rest[..part] != ring[at..at + part] {
-                return self.compare_frames(ring, frame, bytes);
+                return self.compare_frames(ring, (frame, round), bytes);
             }
             rest = &rest[part..];
-            at = (at + part) % ring.len();
+            at = (at + part) % round;
         }
         let all = self.in_frame + bytes.len();
         *self = Self {
@@ -107,7 +107,12 @@ impl Exact {
     }
 
     #[cold]
-    fn compare_frames(&mut self, ring: &[u8], frame: usize, bytes: &[u8]) -> (u64, usize) {
+    fn compare_frames(
+        &mut self,
+        ring: &[u8],
+        (frame, round): (usize, usize),
+        bytes: &[u8],
+    ) -> (u64, usize) {
         let (mut messages, mut used) = (0, 0);
         loop {
             let end = self.at + frame - self.in_frame;
@@ -119,7 +124,7 @@ impl Exact {
             }
             used += part.len();
             messages += 1;
-            self.at = end % ring.len();
+            self.at = end % round;
             self.in_frame = 0;
         }
     }
@@ -288,7 +293,7 @@ fn message(
     let Some(variant) = variant.filter(|_| kind == cargo.kind) else {
         // Whichever it was meant to be: taken for the next one.
         received.wrong += 1;
-        ledger.next += 1;
+        ledger.next += u64::from(ledger.next < sent(sender));
         return;
     };
     match ledger.arrived(variant, variants, sent(sender)) {
@@ -301,5 +306,151 @@ fn message(
             received.late += 1;
         }
         Arrival::Again => received.again += 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::cargo::Lading;
+    use crate::bench::options::Payload;
+
+    fn cargo() -> Arc<Cargo> {
+        cargo_of(12)
+    }
+
+    fn cargo_of(size: usize) -> Arc<Cargo> {
+        let lading = Lading {
+            size,
+            payload: Payload::Ascii,
+            in_flight: 1,
+            named: false,
+        };
+        Arc::new(Cargo::new(lading, 0, || [1, 2, 3, 4]))
+    }
+
+    /// What comes of a stream from message 3 on, in reads of so many bytes; and the answers.
+    fn read(stream: &[u8], most: usize, raw: bool) -> (Received, Option<Failure>, Vec<u8>) {
+        let cargo = cargo();
+        let mut incoming = Incoming::Bytes(Exact::new(&cargo, 3, raw));
+        let (mut ledgers, mut out) = ([Ledger::new(3)], Vec::new());
+        let mut sum = Received::default();
+        for part in stream.chunks(most) {
+            let expected = Expected {
+                cargos: std::slice::from_ref(&cargo),
+                ledgers: &mut ledgers,
+                sent: &|_| 3 + 50,
+                config: &Arc::default(),
+                scratch: &mut RecvScratch::default(),
+                out: &mut out,
+            };
+            let (received, result) = incoming.take(&mut part.to_vec(), expected);
+            sum.right += received.right;
+            sum.skipped += received.skipped;
+            sum.wrong += received.wrong;
+            sum.late += received.late;
+            sum.again += received.again;
+            if let Err(failure) = result {
+                return (sum, Some(failure), out);
+            }
+        }
+        (sum, None, out)
+    }
+
+    fn frames(numbers: impl Iterator<Item = usize>, raw: bool) -> Vec<u8> {
+        let cargo = cargo();
+        let ring = if raw { &cargo.masked } else { &cargo.plain };
+        let frames = numbers.map(|number| ring.frame(number % cargo.variants()));
+        frames.flatten().copied().collect()
+    }
+
+    #[test]
+    fn the_expected_bytes_in_any_cut() {
+        for raw in [false, true] {
+            let stream = frames(3..53, raw);
+            for most in 1..100 {
+                let (received, failure, out) = read(&stream, most, raw);
+                assert!(failure.is_none() && out.is_empty());
+                let right = Received {
+                    right: 50,
+                    ..Received::default()
+                };
+                assert_eq!(received, right, "{most}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_ring_that_is_there_once() {
+        let cargo = cargo_of(5000);
+        let variants = cargo.variants();
+        let frames = (0..40).flat_map(|number| cargo.plain.frame(number % variants));
+        let stream: Vec<u8> = frames.copied().collect();
+        for most in [1, 4999, 5004, 70_001, 200_000] {
+            let mut exact = Exact::new(&cargo, 0, false);
+            let reads = stream.chunks(most).map(|part| exact.compare(&cargo, part));
+            assert_eq!(reads.map(|(right, _)| right).sum::<u64>(), 40, "{most}");
+        }
+    }
+
+    #[test]
+    fn a_ping_between_messages_is_answered_in_any_cut() {
+        let stream = [
+            frames(3..20, false),
+            b"\x89\x02hi".to_vec(),
+            frames(20..53, false),
+        ]
+        .concat();
+        for most in 1..300 {
+            let (received, failure, out) = read(&stream, most, false);
+            assert!(failure.is_none(), "{most}");
+            assert_eq!(
+                (received.right, received.wrong, out.len()),
+                (50, 0, 8),
+                "{most}"
+            );
+            assert_eq!(out[..2], [0x8a, 0x82]);
+        }
+    }
+
+    #[test]
+    fn what_differs_is_told_apart_in_any_cut() {
+        let changed = {
+            let mut stream = frames(3..53, false);
+            stream[14 * 10 + 9] ^= 1;
+            stream
+        };
+        let wrong = |right, skipped, wrong, late, again| Received {
+            right,
+            skipped,
+            wrong,
+            late,
+            again,
+        };
+        for (stream, expected) in [
+            (changed, wrong(49, 0, 1, 0, 0)),
+            (frames((3..10).chain(12..53), false), wrong(48, 2, 0, 0, 0)),
+            (
+                frames((3..10).chain([11, 10]).chain(12..53), false),
+                wrong(50, 1, 0, 1, 0),
+            ),
+            (frames((3..10).chain(9..53), false), wrong(50, 0, 0, 0, 1)),
+        ] {
+            for most in 1..100 {
+                let (received, failure, _) = read(&stream, most, false);
+                assert!(failure.is_none());
+                assert_eq!(received, expected, "{most}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_close_in_any_cut() {
+        let stream = [frames(3..20, false), b"\x88\x02\x03\xe9".to_vec()].concat();
+        for most in 1..100 {
+            let (received, failure, _) = read(&stream, most, false);
+            assert_eq!(received.right, 17);
+            assert!(matches!(failure, Some(Failure::Closed(Some(code))) if code.0 == 1001));
+        }
     }
 }

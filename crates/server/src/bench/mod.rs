@@ -1,6 +1,6 @@
 //! `wirefan bench`: a load generator for any WebSocket server. Called by `main`; docs/bench.md tells what it measures.
 //!
-//! `run.rs` leads a run through its phases; each thread is a `Worker`, or a `Churn` that opens and closes.
+//! `load.rs` leads a run through its phases; each thread is a `Worker`, or a `Churn` that opens and closes.
 
 mod cargo;
 mod churn;
@@ -11,14 +11,18 @@ mod failure;
 mod incoming;
 mod ledger;
 mod link;
+mod load;
 mod options;
 mod outgoing;
+mod plan;
 mod preflight;
 mod process;
 mod progress;
-mod report;
+mod results;
 mod run;
+mod sample;
 mod sources;
+mod table;
 mod tally;
 mod target;
 mod worker;

@@ -138,7 +138,7 @@ impl Outgoing {
             }
         } else {
             self.pending -= len as u64;
-            self.at = (self.at + len) % self.load.ring().bytes().len();
+            self.at = (self.at + len) % self.load.ring().round();
         }
     }
 }
@@ -172,9 +172,9 @@ mod tests {
         }
     }
 
-    fn cargo() -> Arc<Cargo> {
+    fn cargo(size: usize) -> Arc<Cargo> {
         let lading = Lading {
-            size: 5,
+            size,
             payload: Payload::Ascii,
             in_flight: 1,
             named: false,
@@ -184,8 +184,16 @@ mod tests {
 
     #[test]
     fn any_cut_gives_the_same_bytes_and_control_frames_between_messages() {
-        let cargo = cargo();
-        for most in [1, 3, 7, 11, 1000] {
+        // Rings that are there twice, and one that is not.
+        for (size, most) in [
+            (5, 1),
+            (5, 7),
+            (5, 11),
+            (5, 1000),
+            (5000, 997),
+            (5000, 100_000),
+        ] {
+            let cargo = cargo(size);
             let load = Load::Masked(Arc::clone(&cargo));
             let mut outgoing = Outgoing::new(load, cargo.variants(), 14, 1);
             let mut slow = Slow {
@@ -208,7 +216,7 @@ mod tests {
 
     #[test]
     fn latency_counts_from_when_each_was_sent() {
-        let cargo = cargo();
+        let cargo = cargo(5);
         let mut outgoing = Outgoing::new(Load::Masked(Arc::clone(&cargo)), cargo.variants(), 0, 1);
         let mut tally = Tally::new().unwrap();
         outgoing.push(2, 1_000_000);

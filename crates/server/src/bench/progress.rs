@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
 use super::control::Reading;
-use super::report::grouped;
+use super::table::grouped;
 
 /// A few times a second.
 const EVERY: Duration = Duration::from_millis(200);

@@ -15,6 +15,8 @@ pub(crate) struct Tally {
     pub(crate) reordered: u64,
     pub(crate) duplicated: u64,
     pub(crate) verify_errors: u64,
+    /// Connections that were open, and ended before their time.
+    pub(crate) ended: u64,
     /// Failures in words, and how often.
     pub(crate) errors: BTreeMap<String, u64>,
     /// Connections that agreed on compression.
@@ -32,6 +34,7 @@ impl Tally {
             reordered: 0,
             duplicated: 0,
             verify_errors: 0,
+            ended: 0,
             errors: BTreeMap::new(),
             compressed: 0,
             all_open: 0,
@@ -56,6 +59,7 @@ impl Tally {
         self.reordered += other.reordered;
         self.duplicated += other.duplicated;
         self.verify_errors += other.verify_errors;
+        self.ended += other.ended;
         self.compressed += other.compressed;
         self.all_open = self.all_open.max(other.all_open);
         for (error, times) in other.errors {

@@ -67,7 +67,8 @@ impl Target {
         {
             Some((host, port)) => (
                 host,
-                port.strip_prefix(':').or(port.is_empty().then_some("")),
+                port.strip_prefix(':')
+                    .or_else(|| port.is_empty().then_some("")),
             ),
             None => match authority.split_once(':') {
                 Some((host, port)) => (host, Some(port)),

@@ -1,0 +1,576 @@
+//! `wirefan bench` against real servers, and against some that lose, change or refuse what they get.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use common::{PATIENCE, Wirefan, run};
+use serde_json::Value;
+use wirefan_protocol::handshake::accept_key;
+use wirefan_protocol::{
+    Agreed, CloseCode, Config, Connection, Event, Input, Kind, Scratch, SendError,
+};
+
+fn bench(mode: &str, addr: impl std::fmt::Display, args: &str) -> Output {
+    let url = format!("ws://{addr}/");
+    let args = args.split_whitespace();
+    run(&["bench", mode, &url]
+        .into_iter()
+        .chain(args)
+        .collect::<Vec<_>>())
+}
+
+/// A run in which nothing is wrong, as JSON.
+fn clean(mode: &str, addr: SocketAddr, args: &str) -> Value {
+    let output = bench(mode, addr, &format!("--json {args}"));
+    let results = json(&output);
+    assert!(output.status.success(), "{args}: {results}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    for field in [
+        "lost",
+        "reordered",
+        "duplicated",
+        "verify_errors",
+        "connections_failed",
+    ] {
+        assert_eq!(results[field], 0, "{field} of {args}: {results}");
+    }
+    assert!(results["errors"].as_object().unwrap().is_empty());
+    results
+}
+
+/// Without load beforehand, unless it is asked for.
+fn counted(mode: &str, addr: SocketAddr, count: u32, args: &str) -> Value {
+    let warmup = if args.contains("--warmup") {
+        ""
+    } else {
+        "--warmup 0"
+    };
+    clean(mode, addr, &format!("--count {count} {warmup} {args}"))
+}
+
+fn json(output: &Output) -> Value {
+    let text = str::from_utf8(&output.stdout).unwrap();
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+#[test]
+fn echo_measures_exactly_what_was_asked_for() {
+    let server = Wirefan::start(&["echo", "--workers", "1", "--max-message", "4m"]);
+    for args in [
+        "--connections 3",
+        "--connections 5 --in-flight 7 --threads 2 --payload utf8 --size 100",
+        "--connections 2 --in-flight 3 --size 0",
+        "--connections 2 --in-flight 40 --size 3 --payload binary --warmup 50ms",
+        "--connections 2 --in-flight 2 --size 3000 --compress",
+        "--connections 2 --in-flight 4 --size 1000 --payload utf8 --compress",
+        "--connections 4 --rate 20000 --size 125",
+        "--connections 4 --rate 20000 --in-flight 1 --threads 2",
+    ] {
+        let results = counted("echo", server.addr, 500, args);
+        assert_eq!(results["messages"], 500, "{args}: {results}");
+        assert_eq!(results["mode"], "echo");
+        assert!(results["latency_us"]["p50"].as_f64().unwrap() > 0.0);
+        assert!(results["latency_us"]["p99_9"].as_f64() <= results["latency_us"]["max"].as_f64());
+        assert!(results["messages_per_second"].as_f64().unwrap() > 0.0);
+        if args.contains("--compress") {
+            assert_eq!(results["compressed_connections"], 2);
+        } else {
+            let size = results["size_bytes"].as_u64().unwrap();
+            let header = if size < 126 { 2 } else { 4 };
+            assert_eq!(
+                results["received_bytes"],
+                500 * (size + header),
+                "{results}"
+            );
+        }
+    }
+    let large = "--count 6 --warmup 0 --connections 2 --in-flight 2 --size 4m --payload binary";
+    assert_eq!(clean("echo", server.addr, large)["messages"], 6);
+}
+
+#[test]
+fn without_a_word_it_is_echo_for_a_time() {
+    let server = Wirefan::start(&["echo"]);
+    let url = format!("ws://{}/", server.addr);
+    let output = run(&["bench", "--duration", "200ms", "--warmup", "20ms", &url]);
+    let table = str::from_utf8(&output.stdout).unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    for part in ["echo", "messages", "MB/s", "p99.9", "0 lost", "CPU of ours"] {
+        assert!(table.contains(part), "{part} in {table}");
+    }
+    let seconds = clean("echo", server.addr, "--duration 200ms")["seconds"]
+        .as_f64()
+        .unwrap();
+    assert!(seconds >= 0.2, "{seconds}");
+}
+
+#[test]
+fn broadcast_counts_every_delivery() {
+    let server = Wirefan::start(&["broadcast", "--workers", "1"]);
+    let to_sender = Wirefan::start(&["broadcast", "--to-sender", "--workers", "1"]);
+    for args in [
+        "--subscribers 1",
+        "--subscribers 20 --in-flight 5 --size 1000 --payload utf8",
+        "--subscribers 10 --publishers 3 --in-flight 4 --size 64",
+        "--subscribers 9 --publishers 2 --threads 2 --size 200 --payload binary",
+        "--subscribers 5 --threads 3 --in-flight 8 --warmup 30ms",
+        "--subscribers 8 --compress --size 400",
+        "--subscribers 4 --rate 5000",
+    ] {
+        for server in [&server, &to_sender] {
+            let results = counted("broadcast", server.addr, 200, args);
+            let subscribers = results["subscribers"].as_u64().unwrap();
+            assert_eq!(results["messages"], 200 * subscribers, "{args}: {results}");
+            assert!(results["latency_us"]["p50"].as_f64().unwrap() > 0.0);
+        }
+    }
+}
+
+#[test]
+fn connect_counts_handshakes() {
+    let server = Wirefan::start(&["echo"]);
+    let results = clean(
+        "connect",
+        server.addr,
+        "--connections 4 --threads 2 --duration 200ms",
+    );
+    assert!(results["messages"].as_u64().unwrap() > 0, "{results}");
+    assert!(results["connections_opened"].as_u64() >= results["messages"].as_u64());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn idle_tells_the_memory_of_a_connection() {
+    let server = Wirefan::start(&["echo", "--ping-interval", "100ms"]);
+    let args = format!(
+        "--connections 500 --duration 1s --server-pid {}",
+        server.child.id()
+    );
+    let results = clean("idle", server.addr, &args);
+    assert_eq!(results["connections_opened"], 500);
+    assert!(results["server_rss_bytes_after"].as_u64().unwrap() > 100_000);
+    assert!(results["server_cpu_seconds"].as_f64().unwrap() > 0.0);
+    let bytes = results["user_bytes_per_connection"].as_f64().unwrap();
+    assert!((0.0..10_000.0).contains(&bytes), "{results}");
+    // Pings came, and were answered.
+    for field in ["received_bytes", "sent_bytes"] {
+        assert!(results[field].as_u64().unwrap() > 0, "{results}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_use_of_the_server_is_told() {
+    let server = Wirefan::start(&["echo"]);
+    let args = format!(
+        "--count 2000 --in-flight 8 --server-pid {}",
+        server.child.id()
+    );
+    let results = clean("echo", server.addr, &args);
+    let (cpu, rate) = (
+        &results["server_cpu_seconds"],
+        &results["messages_per_server_cpu_second"],
+    );
+    let messages = cpu.as_f64().unwrap() * rate.as_f64().unwrap();
+    assert!((messages - 2000.0).abs() < 1.0, "{results}");
+    let output = bench("echo", server.addr, "--server-pid 4194305 --json");
+    complains(&output, "--server-pid");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_raw_echo_gives_back_bytes() {
+    let addr = raw_echo();
+    for (mode, args) in [
+        ("echo", "--count 300 --warmup 0 --in-flight 4 --size 1000"),
+        (
+            "echo",
+            "--count 8 --warmup 0 --in-flight 2 --size 3m --connections 2",
+        ),
+        ("connect", "--duration 100ms --connections 2"),
+        ("idle", "--duration 10ms --connections 3"),
+    ] {
+        let url = format!("tcp://{addr}");
+        let mut line = vec!["bench", mode, &url, "--json"];
+        line.extend(args.split(' '));
+        let output = run(&line);
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
+/// Answers the handshake with a constant, and gives back what it gets.
+fn raw_echo() -> SocketAddr {
+    serve(|mut socket| {
+        let key = read_head(&mut socket).unwrap_or_default();
+        if key != "dGhlIHNhbXBsZSBub25jZQ==" {
+            return;
+        }
+        let _ = socket.write_all(switching(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=").as_bytes());
+        let mut buffer = vec![0; 65_536];
+        while let Ok(len @ 1..) = socket.read(&mut buffer) {
+            if socket.write_all(&buffer[..len]).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// A thread for each connection, for as long as the test runs.
+fn serve(each: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            let (Ok(socket), each) = (socket, each.clone()) else {
+                return;
+            };
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            thread::spawn(move || each(socket));
+        }
+    });
+    addr
+}
+
+/// The key of the request.
+fn read_head(socket: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        socket.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).ok()?;
+    let (_, rest) = head.split_once("Sec-WebSocket-Key: ")?;
+    Some(rest.lines().next()?.to_owned())
+}
+
+fn switching(accept: &[u8]) -> String {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {}\r\n\r\n",
+        str::from_utf8(accept).unwrap()
+    )
+}
+
+/// What a server does with the messages of a connection, which it is given by number.
+type Habit = fn(u64, Kind, &[u8], &mut Answers<'_>) -> Result<(), SendError>;
+
+struct Answers<'a> {
+    connection: &'a mut Connection,
+    scratch: &'a mut Scratch,
+    out: &'a mut Vec<u8>,
+    kept: &'a mut Vec<u8>,
+}
+
+impl Answers<'_> {
+    fn send(&mut self, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
+        let scratch = &mut self.scratch.send;
+        match kind {
+            Kind::Text => {
+                let text = str::from_utf8(payload).unwrap();
+                self.connection.send_text(text, scratch, self.out)
+            }
+            Kind::Binary => self.connection.send_binary(payload, scratch, self.out),
+        }
+    }
+}
+
+/// A server with this habit.
+fn server_that(habit: Habit, pongs: &Arc<AtomicU64>) -> SocketAddr {
+    let pongs = Arc::clone(pongs);
+    serve(move |mut socket| {
+        let Some(key) = read_head(&mut socket) else {
+            return;
+        };
+        let _ = socket.write_all(switching(&accept_key(key.as_bytes())).as_bytes());
+        let mut connection = Connection::server(Arc::new(Config::default()), Agreed::default());
+        let (mut recv, mut buffer) = (Scratch::default(), vec![0; 65_536]);
+        let (mut scratch, mut kept, mut number) = (Scratch::default(), Vec::new(), 0);
+        while let Ok(len @ 1..) = socket.read(&mut buffer) {
+            let (mut input, mut out) = (Input::new(&mut buffer[..len]), Vec::new());
+            let mut done = Ok(());
+            while let Some(event) = connection.next_event(&mut input, &mut recv.recv, &mut out) {
+                let (kind, payload) = match event {
+                    Event::Text(text) => (Kind::Text, text.as_bytes()),
+                    Event::Binary(data) => (Kind::Binary, data),
+                    Event::Pong(b"hello?") => {
+                        pongs.fetch_add(1, Ordering::SeqCst);
+                        continue;
+                    }
+                    _ => continue,
+                };
+                number += 1;
+                let mut answers = Answers {
+                    connection: &mut connection,
+                    scratch: &mut scratch,
+                    out: &mut out,
+                    kept: &mut kept,
+                };
+                if done.is_ok() {
+                    done = habit(number, kind, payload, &mut answers);
+                }
+            }
+            if socket.write_all(&out).is_err() || done.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// One line on stderr that says this, and exit code 1.
+fn complains(output: &Output, about: &str) {
+    let line = str::from_utf8(&output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        line.starts_with("wirefan: ") && line.lines().count() == 1,
+        "{line}"
+    );
+    assert!(line.contains(about), "{about} in {line}");
+}
+
+#[test]
+fn what_a_server_does_wrong_is_counted() {
+    let lose: Habit = |number, kind, payload, answers| {
+        // Not the last one, for that would take the whole time to be noticed.
+        if number % 10 == 5 {
+            Ok(())
+        } else {
+            answers.send(kind, payload)
+        }
+    };
+    let swap: Habit = |number, kind, payload, answers| {
+        if number % 10 == 1 {
+            answers.kept.clear();
+            answers.kept.extend_from_slice(payload);
+            return Ok(());
+        }
+        answers.send(kind, payload)?;
+        let kept = answers.kept.clone();
+        if number % 10 == 2 {
+            answers.send(kind, &kept)
+        } else {
+            Ok(())
+        }
+    };
+    let repeat: Habit = |number, kind, payload, answers| {
+        answers.send(kind, payload)?;
+        if number % 10 == 0 {
+            answers.send(kind, payload)
+        } else {
+            Ok(())
+        }
+    };
+    let change: Habit = |number, kind, payload, answers| {
+        let mut payload = payload.to_vec();
+        if number % 10 == 0 {
+            payload[10] ^= 1;
+        }
+        answers.send(kind, &payload)
+    };
+    let retype: Habit = |_, _, payload, answers| answers.send(Kind::Binary, payload);
+    let shorten: Habit = |number, kind, payload, answers| {
+        answers.send(kind, &payload[usize::from(number % 10 == 0)..])
+    };
+    // A tenth of 200.
+    for (habit, field, count) in [
+        (lose, "lost", 20),
+        (swap, "reordered", 20),
+        (repeat, "duplicated", 20),
+        (change, "verify_errors", 20),
+        (retype, "verify_errors", 200),
+        (shorten, "verify_errors", 20),
+    ] {
+        let addr = server_that(habit, &Arc::default());
+        let args = "--connections 1 --in-flight 10 --count 200 --warmup 0 --timeout 20s --json";
+        let output = bench("echo", addr, args);
+        let results = json(&output);
+        complains(&output, "message");
+        for other in ["lost", "reordered", "duplicated", "verify_errors"] {
+            let expected = if other == field { count } else { 0 };
+            assert_eq!(results[other], expected, "{field}: {other} of {results}");
+        }
+    }
+}
+
+#[test]
+fn how_a_server_fails_is_told() {
+    let closes: Habit = |_, kind, payload, answers| {
+        answers.send(kind, payload)?;
+        answers
+            .connection
+            .close(CloseCode::GOING_AWAY, "", answers.out)
+    };
+    let ends: Habit = |_, _, _, _| Err(SendError::AfterClose);
+    let raves: Habit = |_, _, _, answers| {
+        answers.out.extend_from_slice(b"\xf1\x00");
+        Ok(())
+    };
+    for (habit, about) in [
+        (closes, "closed by the server with 1001"),
+        (ends, "ended by the server without a Close"),
+        (raves, "protocol error of the server: reserved bit set"),
+    ] {
+        let addr = server_that(habit, &Arc::default());
+        fails("echo", addr, about);
+    }
+}
+
+#[test]
+fn how_a_handshake_fails_is_told() {
+    let wrong_key = switching(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    for (addr, about) in [
+        (
+            refusing("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
+            "403 Forbidden",
+        ),
+        (refusing(&wrong_key), "does not fit the key"),
+        (refusing("SSH-2.0-OpenSSH_9.9\r\n\r\n"), "invalid handshake"),
+        (refusing(""), "ended by the server during the handshake"),
+        (
+            serve(|socket| drop(read_on(socket))),
+            "no answer to the handshake in time",
+        ),
+    ] {
+        for mode in ["echo", "broadcast", "connect", "idle"] {
+            fails(mode, addr, about);
+        }
+    }
+}
+
+/// Is told, on stderr and as JSON.
+fn fails(mode: &str, addr: SocketAddr, about: &str) {
+    // Only who says nothing is waited for until that is over.
+    let timeout = if about.contains("in time") {
+        "300ms"
+    } else {
+        "20s"
+    };
+    let warmup = if mode == "idle" { "" } else { "--warmup 0" };
+    let args = format!("{warmup} --duration 200ms --timeout {timeout} --json");
+    let output = bench(mode, addr, &args);
+    complains(&output, about);
+    let results = json(&output);
+    let errors = results["errors"].as_object().unwrap();
+    assert!(
+        errors.keys().any(|error| error.contains(about)),
+        "{results}"
+    );
+}
+
+/// Says nothing.
+fn read_on(mut socket: TcpStream) -> std::io::Result<u64> {
+    std::io::copy(&mut socket, &mut std::io::sink())
+}
+
+/// Answers every request with this.
+fn refusing(answer: &str) -> SocketAddr {
+    let answer = answer.to_owned();
+    serve(move |mut socket| {
+        read_head(&mut socket);
+        let _ = socket.write_all(answer.as_bytes());
+    })
+}
+
+#[test]
+fn pings_are_answered_while_messages_come() {
+    let pings: Habit = |number, kind, payload, answers| {
+        if number % 3 == 0 {
+            answers.connection.send_ping(b"hello?", answers.out)?;
+        }
+        answers.send(kind, payload)
+    };
+    let pongs = Arc::default();
+    let addr = server_that(pings, &pongs);
+    let args = "--connections 3 --in-flight 5 --count 300 --warmup 0 --size 300";
+    assert_eq!(clean("echo", addr, args)["messages"], 300);
+    // Its last pong may still be on the way when a connection is closed, but it is before the Close.
+    let begin = std::time::Instant::now();
+    while pongs.load(Ordering::SeqCst) < 99 {
+        assert!(begin.elapsed() < PATIENCE, "{pongs:?} pongs");
+        thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn nobody_there_is_one_line() {
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let output = bench("echo", free, "--connections 3");
+    complains(&output, "3 connections: cannot connect: Connection refused");
+    let output = bench("idle", "no.such.host.invalid:80", "");
+    complains(
+        &output,
+        "cannot find the host of ws://no.such.host.invalid:80/",
+    );
+}
+
+#[test]
+fn mistakes_are_one_line_and_exit_code_2() {
+    let url = "ws://127.0.0.1:1/";
+    for (args, hint) in [
+        (&["bench", "127.0.0.1:1"][..], "ws://HOST:PORT/PATH"),
+        (&["bench", "shout", url], "shout"),
+        (&["bench", url, "--subscribers", "3"], "--subscribers"),
+        (&["bench", url, "--size", "lots"], "64k"),
+        (
+            &["bench", url, "--count", "3", "--duration", "1s"],
+            "--duration",
+        ),
+        (&["bench", "tcp://127.0.0.1:1", "--compress"], "ws://"),
+        (
+            &[
+                "bench",
+                "broadcast",
+                url,
+                "--publishers",
+                "2",
+                "--size",
+                "7",
+            ],
+            "--size",
+        ),
+        (&["bench", "idle", url, "--size", "7"], "--size"),
+        (&["bench", "echo"], "URL"),
+    ] {
+        let output = run(args);
+        let line = str::from_utf8(&output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
+        assert!(
+            line.lines().count() == 1 && line.contains(hint),
+            "{hint}: {line}"
+        );
+    }
+    let help = run(&["bench", "--help"]);
+    assert!(help.status.success());
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(
+        help.contains("Examples:") && help.contains("wirefan bench ws://"),
+        "{help}"
+    );
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn too_few_descriptors_are_told_before_anything_starts() {
+    let script = "ulimit -n 100; exec \"$0\" bench idle ws://127.0.0.1:1/ --connections 1000";
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_wirefan")])
+        .output()
+        .unwrap();
+    complains(
+        &output,
+        "1036 open files and the limit is 100: raise it (ulimit -Hn",
+    );
+}
