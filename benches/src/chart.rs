@@ -46,14 +46,14 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// Horizontal bars, in the order given; `mark` is a line across all of them, with its name.
-pub(crate) fn bars(title: &str, subtitle: &str, bars: &[Bar], mark: Option<(f64, &str)>) -> String {
+/// Horizontal bars, in the order given; `mark` is a line across ours.
+pub(crate) fn bars(title: &str, subtitle: &str, bars: &[Bar], mark: Option<f64>) -> String {
     const LEFT: f64 = 150.0;
     const RIGHT: f64 = 190.0;
     const TOP: f64 = 62.0;
     const STEP: f64 = 26.0;
     let ends = bars.iter().map(|bar| bar.value.max(bar.interval.1));
-    let longest = ends.chain(mark.map(|(value, _)| value)).fold(0.0, f64::max);
+    let longest = ends.chain(mark).fold(0.0, f64::max);
     let scale = (WIDTH - LEFT - RIGHT) / if longest > 0.0 { longest } else { 1.0 };
     let height = TOP + STEP * bars.len() as f64 + 12.0;
     let mut svg = open(title, subtitle, height);
@@ -80,18 +80,15 @@ pub(crate) fn bars(title: &str, subtitle: &str, bars: &[Bar], mark: Option<(f64,
             y + 13.5,
             escape(&bar.text),
         );
-    }
-    if let Some((value, name)) = mark {
-        let x = LEFT + value * scale;
-        let _ = writeln!(
-            svg,
-            "<line class=\"mark\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{}\" y2=\"{}\"/>\
-             <text class=\"quiet middle\" x=\"{x:.1}\" y=\"{}\">{}</text>",
-            TOP - 5.0,
-            height - 10.0,
-            TOP - 9.0,
-            escape(name),
-        );
+        if let (Kind::Ours, Some(value)) = (bar.kind, mark) {
+            let x = LEFT + value * scale;
+            let _ = writeln!(
+                svg,
+                "<line class=\"mark\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{}\" y2=\"{}\"/>",
+                y - 3.0,
+                y + 21.0,
+            );
+        }
     }
     svg.push_str("</svg>\n");
     svg
@@ -263,7 +260,7 @@ mod tests {
             text: "1.00".to_owned(),
             kind: Kind::Ours,
         };
-        let svg = bars("t", "s", &[bar], Some((0.5, "bar")));
+        let svg = bars("t", "s", &[bar], Some(0.5));
         assert!(svg.contains("&lt;a &amp; b&gt;") && svg.ends_with("</svg>\n"));
         assert_eq!(svg.matches("<rect").count(), 1);
     }

@@ -1,6 +1,7 @@
 //! Compares servers: builds them, loads them in turn, and writes what came out. This file: the options, and the order of
 //! things. `README.md` tells how to read the results.
 
+mod bars;
 mod builds;
 mod chart;
 mod error;

@@ -1,9 +1,9 @@
-//! The report of a comparison in Markdown, and its charts.
+//! The report of a comparison in Markdown; its charts are in `bars.rs`.
 
 use core::fmt::Write as _;
 
 use crate::builds::RUSTFLAGS;
-use crate::chart::{self, Bar, Charts, Kind, short};
+use crate::chart::short;
 use crate::load::{self, Sample, Span};
 use crate::peers::Installed;
 use crate::results::Results;
@@ -12,8 +12,8 @@ use crate::ruler::{self, Check};
 use crate::statistics::Summary;
 use crate::verdict::Verdict;
 
-const OURS: &str = "wirefan";
-const LIMIT: &str = "limit";
+pub(crate) const OURS: &str = "wirefan";
+pub(crate) const LIMIT: &str = "limit";
 /// What a 95 % interval of a median takes.
 const ROUNDS: usize = 6;
 
@@ -35,13 +35,13 @@ pub(crate) struct Report<'a> {
 
 impl Report<'_> {
     /// The programs that figures are compared with in a row: `limit`, or wirefan where it cannot take part.
-    fn base(&self, row: &Row) -> Option<&'static str> {
+    pub(crate) fn base(&self, row: &Row) -> Option<&'static str> {
         let measured = |name: &&str| self.results.figure(row.name, name).is_some();
         [LIMIT, OURS].into_iter().find(measured)
     }
 
     /// What a row says of a program: its ratio to the base, or the figure itself about memory.
-    fn value(&self, row: &Row, program: &str) -> Option<Summary> {
+    pub(crate) fn value(&self, row: &Row, program: &str) -> Option<Summary> {
         if row.is_about_memory() {
             self.results.figure(row.name, program)
         } else {
@@ -319,58 +319,6 @@ impl Report<'_> {
             words.extend(program.args(row, 9001, 1));
             let _ = writeln!(text, "* {}: `{}`", program.label, words.join(" "));
         }
-    }
-
-    /// One chart a row, by its name.
-    pub(crate) fn charts(&self) -> Charts {
-        self.rows
-            .iter()
-            .filter_map(|row| Some((row.name, self.chart(row)?)))
-            .collect()
-    }
-
-    fn chart(&self, row: &'static Row) -> Option<String> {
-        let base = self.base(row)?;
-        let mut bars: Vec<Bar> = self
-            .programs
-            .iter()
-            .filter_map(|program| {
-                let value = self.value(row, &program.label)?;
-                let figure = self.results.figure(row.name, &program.label)?;
-                Some(Bar {
-                    label: program.label.clone(),
-                    value: value.median,
-                    interval: (value.low, value.high),
-                    text: if row.is_about_memory() {
-                        format!("{} B", short(value.median))
-                    } else {
-                        format!("{:.2} · {}", value.median, short(figure.median))
-                    },
-                    kind: match program.label.as_str() {
-                        OURS => Kind::Ours,
-                        LIMIT => Kind::Limit,
-                        _ => Kind::Other,
-                    },
-                })
-            })
-            .collect();
-        bars.sort_by(|a, b| {
-            let order = a.value.total_cmp(&b.value);
-            if row.is_about_memory() {
-                order
-            } else {
-                order.reverse()
-            }
-        });
-        let subtitle = if row.is_about_memory() {
-            "bytes of user memory for each connection; less is better".to_owned()
-        } else {
-            format!(
-                "messages for each CPU second of the server: ratio to {base} · median; with the 95 % interval"
-            )
-        };
-        let bar = row.promise.map(|promise| (promise.bar, "our bar"));
-        Some(chart::bars(row.title, &subtitle, &bars, bar))
     }
 }
 
