@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 
 use crate::chart::{self, Charts, Line, short};
 use crate::error::Error;
-use crate::load::Sample;
+use crate::load::{self, Sample};
 use crate::peers::Installed;
 use crate::rows::{Load, Payload, Row};
 use crate::run::Runner;
@@ -148,6 +148,7 @@ impl Kinds<'_> {
         load: impl Fn(u32) -> Row,
         of: impl Fn(&Sample) -> Option<f64>,
     ) -> Result<Vec<Line>, Error> {
+        let span = self.runner.span();
         let mut found = vec![vec![Vec::new(); places.len()]; self.series.len()];
         for _ in 0..self.rounds {
             for (at, &place) in places.iter().enumerate() {
@@ -157,7 +158,16 @@ impl Kinds<'_> {
                         continue;
                     }
                     match self.runner.measure(series.program, &row, series.workers) {
-                        Ok(sample) => values[at].extend(of(&sample)),
+                        Ok(sample) => {
+                            let value = of(&sample);
+                            let told = value.map(short).unwrap_or_default();
+                            eprintln!(
+                                "{:<10} {place:>6}  {:<20} {told}",
+                                load::args(&row, span)[0],
+                                series.label
+                            );
+                            values[at].extend(value);
+                        }
                         Err(Error::Stopped) => return Err(Error::Stopped),
                         Err(error) => self
                             .failures
