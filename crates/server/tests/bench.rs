@@ -6,15 +6,15 @@ mod common;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use common::{PATIENCE, Wirefan, run};
 use serde_json::Value;
 use wirefan_protocol::handshake::accept_key;
 use wirefan_protocol::{
-    Agreed, CloseCode, Config, Connection, Event, Input, Kind, Scratch, SendError,
+    Agreed, CloseCode, Config, Connection, Event, Header, Input, Kind, Scratch, SendError,
 };
 
 fn bench(mode: &str, addr: impl std::fmt::Display, args: &str) -> Output {
@@ -223,6 +223,83 @@ fn raw_echo() -> SocketAddr {
             }
         }
     })
+}
+
+type Members = Arc<Mutex<Vec<(SocketAddr, TcpStream)>>>;
+
+/// Writes what a connection sends to all others: bytes, or messages, each as often as `times` says for its number and
+/// the place of the other one.
+fn hub(raw: bool, times: fn(u64, usize) -> usize) -> SocketAddr {
+    let members = Members::default();
+    serve(move |mut socket| {
+        let Some(key) = read_head(&mut socket) else {
+            return;
+        };
+        let this = socket.peer_addr().unwrap();
+        let other = socket.try_clone().unwrap();
+        members.lock().unwrap().push((this, other));
+        let _ = socket.write_all(switching(&accept_key(key.as_bytes())).as_bytes());
+        let send = |bytes: &[u8], number| {
+            let mut members = members.lock().unwrap();
+            let others = members.iter_mut().filter(|(addr, _)| *addr != this);
+            for (place, (_, member)) in others.enumerate() {
+                for _ in 0..times(number, place) {
+                    let _ = member.write_all(bytes);
+                }
+            }
+        };
+        let mut connection = Connection::server(Arc::new(Config::default()), Agreed::default());
+        let (mut scratch, mut buffer, mut number) = (Scratch::default(), vec![0; 65_536], 0);
+        while let Ok(len @ 1..) = socket.read(&mut buffer) {
+            if raw {
+                send(&buffer[..len], 0);
+                continue;
+            }
+            let (mut input, mut out) = (Input::new(&mut buffer[..len]), Vec::new());
+            while let Some(event) = connection.next_event(&mut input, &mut scratch.recv, &mut out) {
+                if let Event::Text(text) = event {
+                    number += 1;
+                    let header = Header::of_message(Kind::Text, text.len()).encode();
+                    send(&[&*header, text.as_bytes()].concat(), number);
+                }
+            }
+            // Only Closes are answered, and whoever wants more is not served here.
+            let _ = socket.write_all(&out);
+        }
+    })
+}
+
+#[test]
+fn a_broadcast_that_loses_or_repeats_is_found_out() {
+    let fair = hub(false, |_, _| 1);
+    let args = "--subscribers 4 --in-flight 5 --count 100 --warmup 0 --timeout 20s";
+    assert_eq!(clean("broadcast", fair, args)["messages"], 400);
+    let loses = hub(false, |number, place| {
+        usize::from(number % 10 != 5 || place != 2)
+    });
+    let repeats = hub(false, |number, place| {
+        1 + usize::from(number % 10 == 5 && place == 2)
+    });
+    for (addr, field, messages) in [(loses, "lost", 390), (repeats, "duplicated", 400)] {
+        let output = bench("broadcast", addr, &format!("{args} --json"));
+        complains(&output, &format!("10 messages {field}"));
+        let results = json(&output);
+        assert_eq!(
+            (&results[field], &results["messages"]),
+            (&10.into(), &messages.into())
+        );
+    }
+    let url = format!("tcp://{}", hub(true, |_, _| 1));
+    for more in ["", " --publishers 3 --size 40"] {
+        let args = format!("broadcast {url} --json {args}{more}");
+        let line: Vec<&str> = ["bench"]
+            .into_iter()
+            .chain(args.split_whitespace())
+            .collect();
+        let output = run(&line);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(json(&output)["messages"], 400);
+    }
 }
 
 /// A thread for each connection, for as long as the test runs.

@@ -27,6 +27,7 @@ fn help_teaches_every_option() {
     for text in [
         "Examples:",
         "wirefan broadcast\n",
+        "wirefan bench ws:",
         "500ms",
         "Exit codes",
         "--log",

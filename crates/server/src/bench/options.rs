@@ -270,3 +270,40 @@ impl Broadcast {
         self.messages.contradiction(&self.common)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_mode_it_is_echo() {
+        for (args, with) in [
+            ("wirefan bench ws://a/", "wirefan bench echo ws://a/"),
+            (
+                "wirefan bench --json ws://a/",
+                "wirefan bench echo --json ws://a/",
+            ),
+            (
+                "wirefan --log warn bench ws://a/",
+                "wirefan --log warn bench echo ws://a/",
+            ),
+            (
+                "wirefan --log=warn bench ws://a/",
+                "wirefan --log=warn bench echo ws://a/",
+            ),
+            ("wirefan bench a:1", "wirefan bench echo a:1"),
+            ("wirefan bench idle ws://a/", "wirefan bench idle ws://a/"),
+            (
+                "wirefan bench brodcast ws://a/",
+                "wirefan bench brodcast ws://a/",
+            ),
+            ("wirefan bench --help", "wirefan bench --help"),
+            ("wirefan bench", "wirefan bench"),
+            ("wirefan echo bench ws://a/", "wirefan echo bench ws://a/"),
+            ("wirefan", "wirefan"),
+        ] {
+            let args = with_mode(args.split(' ').map(OsString::from));
+            assert_eq!(args.join(" ".as_ref()), with);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mio::Token;
-use wirefan_protocol::Connection;
+use wirefan_protocol::{Agreed, Connection};
 
 use super::{DIALS, Worker};
 use crate::bench::control::{Phase, Report, add};
@@ -107,6 +107,11 @@ impl Worker {
         }
         if let Some(connection) = opened.connection {
             self.agreed(place, connection);
+        } else if self.links[place].ledgers.len() > 1 {
+            // Of several senders, whose frames are masked as they were.
+            let config = Arc::clone(&self.task.dialler.config);
+            let connection = Connection::server(config, Agreed::default());
+            self.links[place].incoming = Incoming::Frames(Box::new(connection));
         }
         if !opened.rest.is_empty() {
             self.received(place, &mut buffer[opened.rest]);
