@@ -13,11 +13,10 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::machine::{Pinning, Side};
+use crate::statistics::Summary;
 
 /// The longest that anybody waits: two retransmitted SYNs and some.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many connections are begun between two looks at the others.
-const BATCH: usize = 16;
 /// The key of RFC 6455 §1.3, for which `limit` knows the answer.
 const REQUEST: &[u8] =
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -33,6 +32,21 @@ pub(crate) struct Times {
     pub(crate) p50: f64,
     pub(crate) p99: f64,
     pub(crate) last: f64,
+}
+
+impl Times {
+    /// The median of each over several storms; `None` without any.
+    pub(crate) fn median(storms: &[Self]) -> Option<Self> {
+        let of = |time: fn(&Self) -> f64| {
+            let times: Vec<f64> = storms.iter().map(time).collect();
+            Some(Summary::of(&times)?.median)
+        };
+        Some(Self {
+            p50: of(|times| times.p50)?,
+            p99: of(|times| times.p99)?,
+            last: of(|times| times.last)?,
+        })
+    }
 }
 
 /// Runs a storm against this port from the load's core.
@@ -103,6 +117,7 @@ impl Storm {
     fn run(&mut self, connections: usize) -> io::Result<Times> {
         let begun = Instant::now();
         let mut events = Events::with_capacity(1024);
+        // All of them before the first answer is looked at: that is what makes it a storm.
         for number in 0..connections {
             let mut client = Client {
                 begun: Instant::now(),
@@ -115,9 +130,6 @@ impl Storm {
                 .registry()
                 .register(&mut client.stream, token, both)?;
             self.clients.insert(token, client);
-            if number % BATCH == BATCH - 1 {
-                self.turn(&mut events, Duration::ZERO)?;
-            }
         }
         while !self.clients.is_empty() {
             if begun.elapsed() > PATIENCE {
