@@ -46,7 +46,7 @@ use crate::run::Runner;
     max_term_width = 100,
     after_help = "\
 Examples:
-  cargo run --release -p wirefan-benches -- compare                    everything, in about an hour
+  cargo run --release -p wirefan-benches -- compare                    everything, in about 40 minutes
   cargo run --release -p wirefan-benches -- compare --quick            a first look, in some minutes
   cargo run --release -p wirefan-benches -- compare --rows e16d1,bc16 --peers wirefan,limit,bun
   cargo run --release -p wirefan-benches -- head2head wirefan limit --row e16d32
@@ -126,8 +126,8 @@ struct Growth {
     #[arg(long, value_name = "SECONDS", default_value_t = 1.2, value_parser = seconds)]
     seconds: f64,
 
-    /// These programs
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = peer, default_value = "wirefan,limit,bun")]
+    /// Only these programs [default: wirefan,limit,bun]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = peer)]
     peers: Vec<&'static Peer>,
 }
 
@@ -205,7 +205,6 @@ fn install(home: &Home, peers: &[&'static Peer]) -> (Vec<Installed>, Vec<(String
 }
 
 fn compare(options: &Compare) -> Result<(), Error> {
-    let whole = options.rows.is_empty() && options.peers.is_empty() && !options.quick;
     let all = |chosen: &[&'static Row]| {
         if chosen.is_empty() {
             ROWS.iter().collect()
@@ -223,6 +222,7 @@ fn compare(options: &Compare) -> Result<(), Error> {
     } else {
         (options.rounds.into(), options.seconds)
     };
+    let whole = options.rows.is_empty() && options.peers.is_empty() && rounds >= report::ROUNDS;
     let (home, mut runner) = prepare(seconds)?;
     let (programs, left_out) = install(&home, &peers);
     let machine = machine::describe();
@@ -327,7 +327,14 @@ fn program(home: &Home, name: &str) -> Result<Installed, Error> {
 
 fn growth(options: &Growth) -> Result<(), Error> {
     let (home, mut runner) = prepare(options.seconds)?;
-    let (programs, _) = install(&home, &options.peers);
+    let peers: Vec<&'static Peer> = match options.peers.as_slice() {
+        [] => ["wirefan", "limit", "bun"]
+            .into_iter()
+            .filter_map(peers::find)
+            .collect(),
+        chosen => chosen.to_vec(),
+    };
+    let (programs, _) = install(&home, &peers);
     let (mut text, charts) = growth::run(&mut runner, &programs, options.rounds.into())?;
     text.push_str(&format!(
         "\nMade by `{}` on {}, medians of {} rounds; {}. 2 workers have a core each where there are cores for it.\n",
@@ -336,7 +343,13 @@ fn growth(options: &Growth) -> Result<(), Error> {
         options.rounds,
         runner.pinning.describe()
     ));
-    write_report(&home.dir, "GROWTH.md", &text, &charts)
+    let whole = options.peers.is_empty() && options.rounds >= 3;
+    let to = if whole {
+        home.root.join("benches")
+    } else {
+        home.dir.clone()
+    };
+    write_report(&to, "GROWTH.md", &text, &charts)
 }
 
 fn write_report(to: &Path, name: &str, text: &str, charts: &[(&str, String)]) -> Result<(), Error> {

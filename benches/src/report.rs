@@ -14,8 +14,8 @@ use crate::verdict::Verdict;
 
 pub(crate) const OURS: &str = "wirefan";
 pub(crate) const LIMIT: &str = "limit";
-/// What a 95 % interval of a median takes.
-const ROUNDS: usize = 6;
+/// How many rounds a 95 % interval of a median takes.
+pub(crate) const ROUNDS: usize = 6;
 
 /// What a report is made of.
 #[derive(Debug)]
