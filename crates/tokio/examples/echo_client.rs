@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let stream = TcpStream::connect(&address).await?;
     stream.set_nodelay(true)?;
     let request = ClientRequest::new(&address, &target);
-    let (mut socket, _) = client(stream, request, &Arc::new(config)).await?;
+    let (mut socket, _) = client(stream, request, Arc::new(config)).await?;
     while let Some(message) = socket.next().await {
         match message? {
             message @ (Message::Text(_) | Message::Binary(_)) => socket.send(message).await?,

@@ -41,7 +41,7 @@ fn main() -> io::Result<()> {
             let (socket, _) = listener.accept().await?;
             let config = Arc::clone(&config);
             tokio::spawn(async move {
-                if let Err(error) = serve(socket, &config, in_reads).await {
+                if let Err(error) = serve(socket, config, in_reads).await {
                     eprintln!("{error}");
                 }
             });
@@ -51,7 +51,7 @@ fn main() -> io::Result<()> {
 
 async fn serve(
     socket: TcpStream,
-    config: &Arc<Config>,
+    config: Arc<Config>,
     in_reads: bool,
 ) -> Result<(), Box<dyn Error>> {
     socket.set_nodelay(true)?;

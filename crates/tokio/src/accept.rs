@@ -55,7 +55,7 @@ pub async fn accept<S>(io: S) -> Result<WebSocketStream<S>, AcceptError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    accept_with(io, &Arc::new(Config::default()), |_| Decision::accept()).await
+    accept_with(io, Arc::new(Config::default()), |_| Decision::accept()).await
 }
 
 /// The same with limits and compression of one's own, and a look at the request, plain HTTP ones included.
@@ -74,7 +74,7 @@ where
 /// async fn chat(socket: TcpStream) -> Result<WebSocketStream<TcpStream>, AcceptError> {
 ///     let mut config = Config::default();
 ///     config.deflate = Some(DeflateConfig::default());
-///     wirefan_tokio::accept_with(socket, &Arc::new(config), |request: &Request<'_>| {
+///     wirefan_tokio::accept_with(socket, Arc::new(config), |request: &Request<'_>| {
 ///         if request.path() != "/chat" {
 ///             return Decision::Answer(Reply::text(404, "not here"));
 ///         }
@@ -87,7 +87,7 @@ where
 /// ```
 pub async fn accept_with<S, D>(
     io: S,
-    config: &Arc<Config>,
+    config: Arc<Config>,
     decide: D,
 ) -> Result<WebSocketStream<S>, AcceptError>
 where
@@ -95,7 +95,7 @@ where
     D: FnOnce(&Request<'_>) -> Decision,
 {
     let mut transport = Transport::new(io);
-    let mut handshake = ServerHandshake::new(Arc::clone(config));
+    let mut handshake = ServerHandshake::new(config);
     let mut decide = Some(decide);
     let accepted = loop {
         let read = poll_fn(|cx| {

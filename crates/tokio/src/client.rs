@@ -31,7 +31,7 @@ use crate::transport::{Side, Transport};
 /// # async fn over(stream: tokio::net::TcpStream) -> Result<(), wirefan_tokio::ConnectError> {
 /// let mut request = ClientRequest::new("server.example.com", "/chat");
 /// request.protocols = &["chat"];
-/// let (socket, response) = client(stream, request, &Arc::new(Config::default())).await?;
+/// let (socket, response) = client(stream, request, Arc::new(Config::default())).await?;
 /// assert_eq!(response.protocol(), Some("chat"));
 /// # let _ = socket;
 /// # Ok(())
@@ -40,18 +40,13 @@ use crate::transport::{Side, Transport};
 pub async fn client<S>(
     io: S,
     request: ClientRequest<'_>,
-    config: &Arc<Config>,
+    config: Arc<Config>,
 ) -> Result<(WebSocketStream<S>, Response), ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut transport = Transport::new(io);
-    let mut handshake = ClientHandshake::start(
-        Arc::clone(config),
-        request,
-        seed()?,
-        transport.outgoing.end(),
-    )?;
+    let mut handshake = ClientHandshake::start(config, request, seed()?, transport.outgoing.end())?;
     poll_fn(|cx| transport.poll_write(cx, Side::Reader, 0)).await?;
     loop {
         let read = poll_fn(|cx| {
@@ -91,7 +86,7 @@ pub async fn connect(
     let io = tokio::net::TcpStream::connect((address.host, address.port)).await?;
     io.set_nodelay(true)?;
     let request = ClientRequest::new(address.authority, &address.target);
-    client(io, request, &Arc::new(Config::default())).await
+    client(io, request, Arc::new(Config::default())).await
 }
 
 /// The connection, the response, and what was read behind it.

@@ -57,7 +57,7 @@ pub(crate) const BACKLOG_HIGH: usize = 128 * 1024;
 /// # Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
 /// # });
 /// # let request = wirefan_tokio::ClientRequest::new("localhost", "/");
-/// # let (mut client, _) = wirefan_tokio::client(client, request, &Default::default()).await?;
+/// # let (mut client, _) = wirefan_tokio::client(client, request, Default::default()).await?;
 /// # client.send("hello".into()).await?;
 /// # assert_eq!(client.next().await.unwrap()?, "hello".into());
 /// # client.close(wirefan_tokio::CloseCode::NORMAL, "").await?;
@@ -89,11 +89,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
     pub fn from_upgraded(
         io: S,
         role: Role,
-        config: &Arc<Config>,
+        config: Arc<Config>,
         agreed: Agreed,
         leftover: impl Into<Vec<u8>>,
     ) -> io::Result<Self> {
-        let config = Arc::clone(config);
         let connection = match role {
             Role::Server => Connection::server(config, agreed),
             Role::Client => Connection::client(config, agreed, MaskKeys::from_seed(seed()?)),
