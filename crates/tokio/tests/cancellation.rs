@@ -46,6 +46,17 @@ fn close(code: CloseCode, reason: &str) -> Message {
     }))
 }
 
+fn owned(event: Event<'_>) -> Message {
+    match event {
+        Event::Text(text) => text.into(),
+        Event::Binary(data) => data.into(),
+        Event::Ping(data) => Message::Ping(data.to_vec().into()),
+        Event::Pong(data) => Message::Pong(data.to_vec().into()),
+        Event::Close(frame) => Message::Close(frame.map(Into::into)),
+        Event::Failed(error) => panic!("{error}"),
+    }
+}
+
 /// A bit of everything that a peer sends.
 fn conversation() -> Vec<Message> {
     vec![
@@ -106,17 +117,7 @@ fn of_reading_with_a_callback() {
         let mut got = Vec::new();
         let mut state = State::Open;
         while state != State::Closed {
-            let read = insist!(
-                polls,
-                socket.read_with(|event, _| got.push(match event {
-                    Event::Text(text) => text.into(),
-                    Event::Binary(data) => data.into(),
-                    Event::Ping(data) => Message::Ping(data.to_vec().into()),
-                    Event::Pong(data) => Message::Pong(data.to_vec().into()),
-                    Event::Close(frame) => Message::Close(frame.map(Into::into)),
-                    Event::Failed(error) => panic!("{error}"),
-                }))
-            );
+            let read = insist!(polls, socket.read_with(|event, _| got.push(owned(event))));
             state = read.unwrap();
         }
         got
@@ -133,19 +134,7 @@ fn of_both_ways_of_reading_in_turn() {
                 None => return got,
             }
             // A dropped future may have seen events: they count.
-            let _ = polled(
-                polls,
-                socket.read_with(|event, _| {
-                    got.push(match event {
-                        Event::Text(text) => text.into(),
-                        Event::Binary(data) => data.into(),
-                        Event::Ping(data) => Message::Ping(data.to_vec().into()),
-                        Event::Pong(data) => Message::Pong(data.to_vec().into()),
-                        Event::Close(frame) => Message::Close(frame.map(Into::into)),
-                        Event::Failed(error) => panic!("{error}"),
-                    })
-                }),
-            );
+            let _ = polled(polls, socket.read_with(|event, _| got.push(owned(event))));
         }
     });
 }

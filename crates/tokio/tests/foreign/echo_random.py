@@ -69,7 +69,7 @@ async def server():
 
     async with serve(echo, "127.0.0.1", 0, max_size=None, compression=COMPRESSION) as listening:
         print(listening.sockets[0].getsockname()[1], flush=True)
-        await asyncio.wait_for(done, 100)
+        await asyncio.wait_for(done, 120)
 
 
 asyncio.run(client(sys.argv[2]) if sys.argv[1] == "client" else server())

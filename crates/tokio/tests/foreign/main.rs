@@ -13,10 +13,11 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::Arc;
 
-use common::soon;
+use common::{PATIENCE, soon};
 use install::{or_skip, python, script, succeeds};
 use random::{converse, echo};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use wirefan_tokio::{ClientRequest, Config, Decision, DeflateConfig, accept_with, client};
 
 fn modes() -> [(Option<DeflateConfig>, &'static str); 3] {
@@ -84,7 +85,8 @@ async fn websockets_of_pypi_as_a_server_gives_everything_back() {
         let stream = TcpStream::connect(&address).await.unwrap();
         let connecting = client(stream, ClientRequest::new(&address, "/"), config(deflate));
         let (socket, _) = soon(connecting).await.unwrap();
-        soon(converse(socket, 44)).await;
+        // Python takes its time; a message that is missing takes for ever.
+        timeout(4 * PATIENCE, converse(socket, 44)).await.unwrap();
         assert!(python.wait().unwrap().success());
     }
 }
