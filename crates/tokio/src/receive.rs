@@ -47,7 +47,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
     /// servers with many small messages. Failures are not among the events: they are returned.
     ///
     /// Returns how far the connection is from its end: [`State::Closed`] when nothing more will come. If the call is
-    /// cancelled, `on_event` has not been called.
+    /// cancelled, the events that `on_event` has seen count, and all others are still to come.
     ///
     /// # Errors
     ///

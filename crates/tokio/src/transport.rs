@@ -65,7 +65,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         side: Side,
         left: usize,
     ) -> Poll<io::Result<()>> {
-        self.check()?;
+        if let Err(error) = self.check() {
+            // Answers to what still comes lead nowhere.
+            self.outgoing.clear();
+            return Poll::Ready(Err(error));
+        }
         let mut poll = self.poll_write_as(cx, left);
         if poll.is_pending() {
             // The stream below remembers one task only, and two may wait for it.

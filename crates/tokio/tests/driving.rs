@@ -212,6 +212,70 @@ impl AsyncWrite for Gate {
     }
 }
 
+/// A stream that can only be read.
+struct Deaf(Vec<u8>);
+
+impl AsyncRead for Deaf {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.0.is_empty() {
+            return Poll::Pending;
+        }
+        buffer.put_slice(&std::mem::take(&mut self.0));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Deaf {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn what_a_peer_said_is_heard_though_it_does_not_listen() {
+    let mut client = client_end(&config());
+    let close = Message::Close(Some(CloseFrame {
+        code: CloseCode::GOING_AWAY,
+        reason: "bye".into(),
+    }));
+    let said = [Message::Ping("one".into()), "text".into(), close];
+    for len in [2, 3] {
+        let mut socket = server(Deaf(wire(&mut client_end(&config()), &said[..len])));
+        for message in &said[..len] {
+            assert_eq!(soon(socket.next()).await.unwrap().unwrap(), *message);
+        }
+        let end = soon(socket.next()).await;
+        if len == 2 {
+            let Some(Err(Error::Io(error))) = end else {
+                panic!("{end:?}")
+            };
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        } else {
+            assert!(end.is_none());
+        }
+        assert!(soon(socket.next()).await.is_none());
+        assert!(socket.send("late".into()).await.is_err());
+    }
+    // Answers that lead nowhere are not hoarded.
+    let pings = vec![Message::Ping(vec![0; 125].into()); 3000];
+    let mut socket = server(Deaf(wire(&mut client, &pings)));
+    for _ in &pings {
+        assert!(soon(socket.next()).await.unwrap().unwrap().is_ping());
+    }
+}
+
 #[derive(Default)]
 struct Count(AtomicUsize);
 
