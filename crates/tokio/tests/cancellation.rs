@@ -106,6 +106,7 @@ fn of_reading_messages() {
         let mut got = Vec::new();
         while let Some(message) = insist!(polls, socket.next()) {
             got.push(message.unwrap());
+            assert!(got.len() <= conversation().len(), "{got:?}");
         }
         got
     });
@@ -119,6 +120,7 @@ fn of_reading_with_a_callback() {
         while state != State::Closed {
             let read = insist!(polls, socket.read_with(|event, _| got.push(owned(event))));
             state = read.unwrap();
+            assert!(got.len() <= conversation().len(), "{got:?}");
         }
         got
     });
@@ -133,6 +135,7 @@ fn of_both_ways_of_reading_in_turn() {
                 Some(message) => got.push(message.unwrap()),
                 None => return got,
             }
+            assert!(got.len() <= conversation().len(), "{got:?}");
             // A dropped future may have seen events: they count.
             let _ = polled(polls, socket.read_with(|event, _| got.push(owned(event))));
         }
@@ -176,6 +179,7 @@ fn of_sending_while_reading() {
                 socket.start_send_unpin(message.clone()).unwrap();
                 got.push(message);
             }
+            assert!(i < 100_000, "it never ends");
             if i % 3 == 0 {
                 let _ = polled(polls, SinkExt::<Message>::flush(&mut socket));
             }

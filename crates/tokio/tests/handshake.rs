@@ -193,7 +193,6 @@ async fn a_url_is_all_that_a_client_needs() {
     }
 }
 
-#[cfg(feature = "deflate")]
 #[tokio::test]
 async fn compression_is_agreed_on_where_both_want_it() {
     let mut config = Config::default();
