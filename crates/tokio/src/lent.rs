@@ -5,8 +5,9 @@ use std::cell::Cell;
 
 use wirefan_protocol::Scratch;
 
-/// A read of this much at once makes large messages cheap; its pages are touched only as far as reads reach.
-const READ_LEN: usize = 512 * 1024;
+/// The most that is read at once, so that even a message of 1 MiB may lie whole in the buffer. Its pages are touched only
+/// as far as reads reach.
+const READ_LEN: usize = 1280 * 1024;
 
 /// Spare vectors: how many, and how large one may be to be kept.
 const SPARES: usize = 4;

@@ -19,6 +19,10 @@ use crate::{Error, Message, Replies, WebSocketStream};
 /// A message of at least this many bytes that was put together from pieces is taken as it is and not copied.
 const TAKEN: usize = 16 * 1024;
 
+/// Read at once where messages are given away one by one: the rest of a read has to be kept, and large messages are put
+/// together in memory that can be given away.
+const READ_FOR_MESSAGES: usize = 512 * 1024;
+
 /// What is still to come from reading.
 #[derive(Debug)]
 pub(crate) enum Stage {
@@ -100,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
                 }
             }
             if self.read.is_empty() {
-                let len = match ready!(self.poll_read(cx, lent)) {
+                let len = match ready!(self.poll_read(cx, lent, usize::MAX)) {
                     Ok(0) => match self.end_of_input() {
                         Some(error) => return Poll::Ready(Err(error)),
                         None => continue,
@@ -188,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
                 return Poll::Pending;
             }
             let message = if self.read.is_empty() {
-                let len = match ready!(self.poll_read(cx, lent)) {
+                let len = match ready!(self.poll_read(cx, lent, READ_FOR_MESSAGES)) {
                     Ok(0) => match self.end_of_input() {
                         Some(error) => return Poll::Ready(Some(Err(error))),
                         None => continue,
@@ -267,12 +271,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
         (message, input.into_rest().len())
     }
 
-    /// Writes what waits, then reads once into the thread's buffer.
-    fn poll_read(&mut self, cx: &mut Context<'_>, lent: &mut Lent) -> Poll<Result<usize, Error>> {
+    /// Writes what waits, then reads once into the thread's buffer, at most so many bytes.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        lent: &mut Lent,
+        most: usize,
+    ) -> Poll<Result<usize, Error>> {
         if self.poll_write(cx, lent).is_pending() && self.transport.outgoing.len() >= BACKLOG_HIGH {
             return Poll::Pending;
         }
-        let result = match self.transport.poll_read(cx, &mut lent.buffer) {
+        let most = most.min(lent.buffer.len());
+        let buffer = lent.buffer.get_mut(..most).unwrap_or_default();
+        let result = match self.transport.poll_read(cx, buffer) {
             Poll::Ready(result) => result,
             // As long as there is input, it may tell more than that we cannot write.
             Poll::Pending => match self.transport.check() {
