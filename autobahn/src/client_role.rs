@@ -1,8 +1,10 @@
-//! The client role: our own client (`client.rs`) against the suite's fuzzing server.
+//! The client role: a client of ours (`client.rs`, or the example of wirefan-tokio) against the suite's fuzzing server.
 
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::client;
 use crate::error::Error;
@@ -14,8 +16,45 @@ use crate::suite::Mode;
 /// How long the suite may take until it serves.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
+/// The client that is tested.
+#[derive(Debug)]
+pub(crate) enum Client {
+    /// The one of `client.rs`.
+    Blocking,
+    /// The example of wirefan-tokio: this binary is started for each case.
+    Tokio(PathBuf),
+}
+
+impl Client {
+    /// How the table names it.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Blocking => "the client of autobahn/src/client.rs".into(),
+            Self::Tokio(program) => program.display().to_string(),
+        }
+    }
+
+    /// Echoes what comes from `target`, until the server ends the connection.
+    fn echo(
+        &self,
+        address: SocketAddr,
+        target: &str,
+        log: &Path,
+        bound: Bound<'_>,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Blocking => client::echo(address, target, bound),
+            Self::Tokio(program) => {
+                let mut command = Command::new(program);
+                command.arg(address.to_string()).arg(target);
+                Job::run("the client", command, log, bound)
+            }
+        }
+    }
+}
+
 /// Runs our client on the suite's fuzzing server.
-pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Verdict>, Error> {
+pub(crate) fn run(client: &Client, run: &Run<'_>) -> Result<Vec<Verdict>, Error> {
     let bound = run.setup.bound();
     let port = free_port()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -32,7 +71,7 @@ pub(crate) fn run(run: &Run<'_>) -> Result<Vec<Verdict>, Error> {
     for (before, case) in run.cases.iter().enumerate() {
         run.progress.show(before, &case.to_string());
         let target = format!("/runCase?case={}&agent={}", before + 1, run.agent);
-        match client::echo(address, &target, bound) {
+        match client.echo(address, &target, &run.log("case"), bound) {
             Ok(()) => {}
             Err(error @ (Error::Interrupted | Error::TooLong { .. })) => return Err(error),
             // Cases that end with a reset are the suite's to judge.

@@ -1,6 +1,7 @@
 //! Runs the Autobahn TestSuite against wirefan in both roles, side by side, and judges its reports.
 //! This file: the options, and the order of things. `README.md` tells how to read the result.
 
+mod build;
 mod cases;
 mod client;
 mod client_role;
@@ -28,6 +29,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::cases::Case;
+use crate::client_role::Client;
 use crate::error::Error;
 use crate::job::Bound;
 use crate::role::Role;
@@ -50,6 +52,7 @@ Examples:
   cargo run --release -p autobahn                                      everything, in ten minutes
   cargo run --release -p autobahn -- --cases 1,2,3,4,5,6,7,9,10        all but compression, in half a one
   cargo run --release -p autobahn -- --role client --cases 9 --cases 5.19
+  cargo run --release -p autobahn -- --tokio                           wirefan-tokio, in both roles
   cargo run --release -p autobahn -- --server ws://127.0.0.1:9001      some other server
 
 Exit code: 0 if every case is as good as it can be, 1 if one is not, 2 if there is no verdict.")]
@@ -70,6 +73,10 @@ struct Options {
     /// Test this wirefan binary instead of building one
     #[arg(long, value_name = "PATH", conflicts_with = "server")]
     wirefan: Option<PathBuf>,
+
+    /// Test wirefan-tokio, by its examples echo_server and echo_client
+    #[arg(long, conflicts_with_all = ["server", "wirefan"])]
+    tokio: bool,
 
     /// Install the suite with this Python 2.7 instead of one that is found
     #[arg(long, value_name = "PATH")]
@@ -158,18 +165,23 @@ fn judge_all(options: &Options, cases: &[Case]) -> Result<ExitCode, Error> {
     Ok(code.into())
 }
 
-/// What is to be tested; our server is built if it is needed.
+/// What is to be tested; what is ours is built if it is needed.
 fn roles(options: &Options, target: &Path, bound: Bound<'_>) -> Result<Vec<Role>, Error> {
     let mut roles = Vec::new();
     if options.role != Some(RoleChoice::Client) {
         roles.push(Role::Server(match (&options.server, &options.wirefan) {
             (Some(url), _) => Server::At(url.clone()),
             (None, Some(program)) => Server::Wirefan(program.clone()),
-            (None, None) => Server::Wirefan(server_role::build(target, bound)?),
+            (None, None) if options.tokio => Server::Tokio(build::tokio_server(target, bound)?),
+            (None, None) => Server::Wirefan(build::wirefan(target, bound)?),
         }));
     }
     if options.role != Some(RoleChoice::Server) && options.server.is_none() {
-        roles.push(Role::Client);
+        roles.push(Role::Client(if options.tokio {
+            Client::Tokio(build::tokio_client(target, bound)?)
+        } else {
+            Client::Blocking
+        }));
     }
     Ok(roles)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use crate::cases::Case;
+use crate::client_role::Client;
 use crate::error::Error;
 use crate::progress::Board;
 use crate::report::{Verdict, believe_second};
@@ -19,15 +20,15 @@ const MOST_AGAIN: usize = 20;
 pub(crate) enum Role {
     /// A server, by the suite's fuzzing client.
     Server(Server),
-    /// Our client, by the suite's fuzzing server.
-    Client,
+    /// A client of ours, by the suite's fuzzing server.
+    Client(Client),
 }
 
 impl Role {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Server(_) => "server role",
-            Self::Client => "client role",
+            Self::Client(_) => "client role",
         }
     }
 
@@ -35,7 +36,7 @@ impl Role {
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Server(server) => server.describe(),
-            Self::Client => "the client of autobahn/src/client.rs".into(),
+            Self::Client(client) => client.describe(),
         }
     }
 
@@ -47,7 +48,7 @@ impl Role {
     fn folder(&self) -> &'static str {
         match self {
             Self::Server(_) => "servers",
-            Self::Client => "clients",
+            Self::Client(_) => "clients",
         }
     }
 
@@ -55,7 +56,7 @@ impl Role {
     fn agent(&self) -> &'static str {
         match self {
             Self::Server(Server::At(_)) => "server",
-            Self::Server(Server::Wirefan(_)) | Self::Client => "wirefan",
+            Self::Server(_) | Self::Client(_) => "wirefan",
         }
     }
 
@@ -76,7 +77,7 @@ impl Role {
         };
         match self {
             Self::Server(server) => server_role::run(server, &run),
-            Self::Client => client_role::run(&run),
+            Self::Client(client) => client_role::run(client, &run),
         }
     }
 

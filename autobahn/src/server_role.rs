@@ -19,13 +19,13 @@ const MAX_MESSAGE: &str = "16777216";
 /// How long a server may take until it listens.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
-const BUILD_LIMIT: Duration = Duration::from_secs(1800);
-
 /// The server that is tested.
 #[derive(Debug)]
 pub(crate) enum Server {
     /// Ours: this binary is started on a free port.
     Wirefan(PathBuf),
+    /// The example of wirefan-tokio, likewise.
+    Tokio(PathBuf),
     /// One that runs already.
     At(String),
 }
@@ -34,44 +34,33 @@ impl Server {
     /// How the table names it.
     pub(crate) fn describe(&self) -> String {
         match self {
-            Self::Wirefan(program) => {
-                let arguments = arguments("127.0.0.1:PORT").join(" ");
+            Self::Wirefan(program) | Self::Tokio(program) => {
+                let arguments = self.arguments("127.0.0.1:PORT").join(" ");
                 format!("{} {arguments}", program.display())
             }
             Self::At(url) => url.clone(),
         }
     }
-}
 
-/// Builds our server in `target` and returns its path.
-pub(crate) fn build(target: &Path, bound: Bound<'_>) -> Result<PathBuf, Error> {
-    // Under `cargo run` this is the cargo that started us.
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args([
-        "build",
-        "--release",
-        "--package",
-        "wirefan",
-        "--manifest-path",
-    ]);
-    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
-    command.arg("--target-dir").arg(target);
-    eprintln!("building the server");
-    let log = target.join("autobahn/logs/build.log");
-    Job::run("cargo build", command, &log, bound.part(BUILD_LIMIT))?;
-    Ok(target
-        .join("release")
-        .join(format!("wirefan{}", std::env::consts::EXE_SUFFIX)))
+    /// How the program is told where to listen.
+    fn arguments<'a>(&self, address: &'a str) -> Vec<&'a str> {
+        match self {
+            Self::Wirefan(_) => vec!["echo", "--listen", address, "--max-message", MAX_MESSAGE],
+            Self::Tokio(_) => vec![address],
+            Self::At(_) => Vec::new(),
+        }
+    }
 }
 
 /// Runs the suite's fuzzing client on `server`.
 pub(crate) fn run(server: &Server, run: &Run<'_>) -> Result<Vec<Verdict>, Error> {
     let bound = run.setup.bound();
     let (url, mut wirefan) = match server {
-        Server::Wirefan(program) => {
+        Server::Wirefan(program) | Server::Tokio(program) => {
             let port = free_port()?;
-            let job = start(program, port, &run.log("wirefan"), bound)?;
+            let mut command = Command::new(program);
+            command.args(server.arguments(&format!("127.0.0.1:{port}")));
+            let job = start(command, port, &run.log("wirefan"), bound)?;
             (format!("ws://127.0.0.1:{port}"), Some(job))
         }
         Server::At(url) => (url.clone(), None),
@@ -102,9 +91,7 @@ pub(crate) fn run(server: &Server, run: &Run<'_>) -> Result<Vec<Verdict>, Error>
 }
 
 /// Starts our server on `port` and waits until it listens.
-fn start(program: &Path, port: u16, log: &Path, bound: Bound<'_>) -> Result<Job, Error> {
-    let mut command = Command::new(program);
-    command.args(arguments(&format!("127.0.0.1:{port}")));
+fn start(command: Command, port: u16, log: &Path, bound: Bound<'_>) -> Result<Job, Error> {
     let mut job = Job::start("wirefan", command, log)?;
     let bound = bound.part(START_LIMIT);
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
@@ -112,8 +99,4 @@ fn start(program: &Path, port: u16, log: &Path, bound: Bound<'_>) -> Result<Job,
         bound.pause("wirefan's start")?;
     }
     Ok(job)
-}
-
-fn arguments(address: &str) -> [&str; 5] {
-    ["echo", "--listen", address, "--max-message", MAX_MESSAGE]
 }

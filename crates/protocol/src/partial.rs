@@ -181,6 +181,22 @@ impl Partial {
         }
     }
 
+    /// The finished text, given away.
+    pub(crate) fn take_text(&mut self) -> Option<String> {
+        match &mut self.message {
+            Message::Text(text, _) => Some(mem::take(text)),
+            Message::Binary(_) | Message::None(_) => None,
+        }
+    }
+
+    /// The finished binary message, given away.
+    pub(crate) fn take_binary(&mut self) -> Option<Vec<u8>> {
+        match &mut self.message {
+            Message::Binary(data) => Some(mem::take(data)),
+            Message::Text(..) | Message::None(_) => None,
+        }
+    }
+
     /// Adds payload of a control frame.
     pub(crate) fn append_control(&mut self, payload: &[u8]) {
         let rest = self.control.iter_mut().skip(usize::from(self.control_len));

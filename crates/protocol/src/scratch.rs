@@ -1,6 +1,7 @@
 //! [`RecvScratch`]: the memory that a thread lends to its connections while they receive.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 #[cfg(feature = "deflate")]
@@ -151,6 +152,32 @@ impl Default for Control {
 }
 
 impl RecvScratch {
+    /// The text that the last event was borrowed from, to be kept without a copy. `None`: it lay in the input, or the
+    /// event was none.
+    ///
+    /// Worth it for large messages: the memory of small ones is better left here, for the next ones.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use wirefan_protocol::{Agreed, Config, Connection, Event, Input, RecvScratch};
+    /// # let mut connection = Connection::server(Arc::new(Config::default()), Agreed::default());
+    /// # let (mut scratch, mut out) = (RecvScratch::default(), Vec::new());
+    /// // Two fragments, "Hel" and "lo".
+    /// let mut read = *b"\x01\x83\0\0\0\0Hel\x80\x82\0\0\0\0lo";
+    /// let mut input = Input::new(&mut read);
+    /// let event = connection.next_event(&mut input, &mut scratch, &mut out);
+    /// assert_eq!(event, Some(Event::Text("Hello")));
+    /// assert_eq!(scratch.take_text().as_deref(), Some("Hello"));
+    /// ```
+    pub fn take_text(&mut self) -> Option<String> {
+        self.delivered.as_mut()?.take_text()
+    }
+
+    /// The binary message that the last event was borrowed from; as [`take_text`](Self::take_text).
+    pub fn take_binary(&mut self) -> Option<Vec<u8>> {
+        self.delivered.as_mut()?.take_binary()
+    }
+
     /// Takes the last event's memory back.
     #[inline]
     pub(crate) fn reclaim(&mut self) {
@@ -211,6 +238,29 @@ impl RecvScratch {
 mod tests {
     use super::*;
     use crate::Kind;
+
+    #[test]
+    fn a_message_is_given_away_once_and_only_as_what_it_is() {
+        let mut scratch = RecvScratch::default();
+        for kind in [Kind::Text, Kind::Binary] {
+            let mut partial = scratch.take();
+            partial.begin(kind);
+            partial.append(b"Hello", 0).unwrap();
+            let _ = scratch.deliver(partial);
+            let (text, binary) = match kind {
+                Kind::Text => (Some("Hello".into()), None),
+                Kind::Binary => (None, Some(b"Hello".to_vec())),
+            };
+            let wrong = match kind {
+                Kind::Text => scratch.take_binary().is_none(),
+                Kind::Binary => scratch.take_text().is_none(),
+            };
+            assert!(wrong);
+            assert_eq!((scratch.take_text(), scratch.take_binary()), (text, binary));
+            scratch.reclaim();
+            assert_eq!((scratch.take_text(), scratch.take_binary()), (None, None));
+        }
+    }
 
     #[test]
     fn spares_are_bounded_in_number_and_in_bytes() {

@@ -77,8 +77,8 @@ pub(crate) fn python() -> Result<Command, Missing> {
         venv.args(["-m", "venv"]).arg(folder);
         run(venv, DOWNLOAD)?;
         let mut pip = Command::new(interpreter(folder));
-        pip.args(["-m", "pip", "install", "--quiet", "--no-input", "-r"])
-            .arg(script("requirements.txt"));
+        pip.args(["-m", "pip", "install", "--quiet", "--no-input"])
+            .args(REQUIREMENTS.split_whitespace());
         run(pip, DOWNLOAD).map(drop)
     })?;
     Ok(Command::new(interpreter(&folder)))

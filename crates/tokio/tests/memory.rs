@@ -1,0 +1,81 @@
+//! What an idle connection owns, and that in the steady state reading with a callback allocates nothing.
+
+mod common;
+
+use std::alloc::System;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use common::{client_end, server, wire};
+use futures_util::StreamExt;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use wirefan_tokio::{Event, Message, WebSocketStream};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Polls once, for streams that are ready.
+fn now<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+fn echo_once(socket: &mut WebSocketStream<DuplexStream>) {
+    let read = socket.read_with(|event, replies| match event {
+        Event::Text(text) => replies.text(text).unwrap(),
+        Event::Binary(data) => replies.binary(data).unwrap(),
+        _ => {}
+    });
+    now(read).unwrap().unwrap();
+}
+
+// One test: the counters are those of the process.
+#[test]
+fn an_idle_connection_owns_no_buffer_and_an_echo_allocates_nothing() {
+    let (io, mut peer) = duplex(256 * 1024);
+    let mut socket = server(io);
+    let weight = size_of_val(&socket) - size_of::<DuplexStream>();
+    assert!(weight <= 256, "{weight} bytes beside the stream");
+
+    let mut client = client_end(&Arc::default());
+    let small: Vec<Message> = (0..32).map(|i| format!("message {i}").into()).collect();
+    let large: Vec<Message> = vec![vec![1; 100_000].into(), "one more".into()];
+    let mut answer = vec![0; 256 * 1024];
+    for messages in [small, large] {
+        let bytes = wire(&mut client, &messages);
+        let mut echo = || {
+            now(peer.write_all(&bytes)).unwrap().unwrap();
+            echo_once(&mut socket);
+            now(peer.read(&mut answer)).unwrap().unwrap();
+        };
+        for _ in 0..5 {
+            echo();
+        }
+        let region = Region::new(ALLOCATOR);
+        for _ in 0..1000 {
+            echo();
+        }
+        let change = region.change();
+        assert_eq!(
+            (change.allocations, change.reallocations),
+            (0, 0),
+            "{change:?}"
+        );
+
+        // Messages own their bytes, and when they are gone nothing is left.
+        let region = Region::new(ALLOCATOR);
+        now(peer.write_all(&bytes)).unwrap().unwrap();
+        for message in &messages {
+            assert!(now(socket.next()).unwrap().unwrap().unwrap() == *message);
+        }
+        assert!(now(socket.next()).is_none());
+        let change = region.change();
+        let left = change.bytes_allocated as isize - change.bytes_deallocated as isize;
+        // A spare of the thread at most.
+        assert!(left <= 4096, "{left} bytes");
+    }
+}
