@@ -107,7 +107,13 @@ impl<P> Slot<P> {
     }
 
     pub(crate) fn backlog(&self) -> usize {
-        self.outbox.as_ref().map_or(0, |outbox| outbox.backlog())
+        self.outbox.as_ref().map_or(0, |outbox| outbox.backlog()) + self.socket.unsent()
+    }
+
+    /// Whether something is to be written as soon as the socket takes it.
+    #[inline]
+    pub(crate) fn waits_to_write(&self) -> bool {
+        self.outbox.is_some() || self.socket.unsent() > 0
     }
 
     /// Whether bytes of this connection may be read now.
