@@ -17,6 +17,7 @@ impl TlsStream {
         match tls {}
     }
 
+    #[allow(clippy::needless_pass_by_ref_mut, reason = "as its namesake")]
     pub(crate) fn socket(&mut self) -> &mut TcpStream {
         match *self {}
     }

@@ -51,7 +51,10 @@ impl ResolvesServerCert for Identities {
         let schemes = hello.signature_schemes();
         let candidates = self.candidates(hello.server_name());
         let usable = |identity: &&&Identity| identity.key.key.choose_scheme(schemes).is_some();
-        let chosen = candidates.iter().find(usable).or(candidates.first())?;
+        let chosen = candidates
+            .iter()
+            .find(usable)
+            .or_else(|| candidates.first())?;
         Some(Arc::clone(&chosen.key))
     }
 }

@@ -1,8 +1,13 @@
 //! [`TlsStream`] against rustls's own client on a pipe that cuts, stalls and refuses wherever a test wants.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what goes wrong here fails a test"
+)]
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, version};
@@ -69,6 +74,11 @@ impl Socket for Pipe {
 }
 
 fn server() -> (Arc<ServerConfig>, CertificateDer<'static>) {
+    static MADE: OnceLock<(Arc<ServerConfig>, CertificateDer<'static>)> = OnceLock::new();
+    MADE.get_or_init(make_server).clone()
+}
+
+fn make_server() -> (Arc<ServerConfig>, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let (certificate, key) = (made.cert.der().clone(), made.signing_key.serialize_der());
     let config =
