@@ -55,7 +55,7 @@ impl Role {
     fn agent(&self) -> &'static str {
         match self {
             Self::Server(Server::At(_)) => "server",
-            Self::Server(Server::Wirefan(_)) | Self::Client => "wirefan",
+            Self::Server(Server::Wirefan { .. }) | Self::Client => "wirefan",
         }
     }
 

@@ -24,8 +24,8 @@ const BUILD_LIMIT: Duration = Duration::from_secs(1800);
 /// The server that is tested.
 #[derive(Debug)]
 pub(crate) enum Server {
-    /// Ours: this binary is started on a free port.
-    Wirefan(PathBuf),
+    /// Ours: this binary is started on a free port, if wanted over TLS with a certificate that it makes.
+    Wirefan { program: PathBuf, tls: bool },
     /// One that runs already.
     At(String),
 }
@@ -34,8 +34,8 @@ impl Server {
     /// How the table names it.
     pub(crate) fn describe(&self) -> String {
         match self {
-            Self::Wirefan(program) => {
-                let arguments = arguments("127.0.0.1:PORT").join(" ");
+            Self::Wirefan { program, tls } => {
+                let arguments = arguments("127.0.0.1:PORT", *tls).join(" ");
                 format!("{} {arguments}", program.display())
             }
             Self::At(url) => url.clone(),
@@ -69,10 +69,11 @@ pub(crate) fn build(target: &Path, bound: Bound<'_>) -> Result<PathBuf, Error> {
 pub(crate) fn run(server: &Server, run: &Run<'_>) -> Result<Vec<Verdict>, Error> {
     let bound = run.setup.bound();
     let (url, mut wirefan) = match server {
-        Server::Wirefan(program) => {
+        Server::Wirefan { program, tls } => {
             let port = free_port()?;
-            let job = start(program, port, &run.log("wirefan"), bound)?;
-            (format!("ws://127.0.0.1:{port}"), Some(job))
+            let job = start(program, port, *tls, &run.log("wirefan"), bound)?;
+            let scheme = if *tls { "wss" } else { "ws" };
+            (format!("{scheme}://127.0.0.1:{port}"), Some(job))
         }
         Server::At(url) => (url.clone(), None),
     };
@@ -102,9 +103,9 @@ pub(crate) fn run(server: &Server, run: &Run<'_>) -> Result<Vec<Verdict>, Error>
 }
 
 /// Starts our server on `port` and waits until it listens.
-fn start(program: &Path, port: u16, log: &Path, bound: Bound<'_>) -> Result<Job, Error> {
+fn start(program: &Path, port: u16, tls: bool, log: &Path, bound: Bound<'_>) -> Result<Job, Error> {
     let mut command = Command::new(program);
-    command.args(arguments(&format!("127.0.0.1:{port}")));
+    command.args(arguments(&format!("127.0.0.1:{port}"), tls));
     let mut job = Job::start("wirefan", command, log)?;
     let bound = bound.part(START_LIMIT);
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
@@ -114,6 +115,13 @@ fn start(program: &Path, port: u16, log: &Path, bound: Bound<'_>) -> Result<Job,
     Ok(job)
 }
 
-fn arguments(address: &str) -> [&str; 5] {
-    ["echo", "--listen", address, "--max-message", MAX_MESSAGE]
+fn arguments(address: &str, tls: bool) -> Vec<String> {
+    let scheme = if tls { "wss://" } else { "" };
+    let listen = format!("{scheme}{address}");
+    let own = tls.then_some("--tls-self-signed");
+    ["echo", "--listen", &listen, "--max-message", MAX_MESSAGE]
+        .into_iter()
+        .chain(own)
+        .map(str::to_owned)
+        .collect()
 }

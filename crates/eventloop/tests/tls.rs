@@ -195,6 +195,7 @@ fn refused(server: &TestServer, trust: &Trust<'_>) {
         Err(error) => error.to_string(),
     };
     assert!(error.contains("fatal alert"), "{error}");
+    drop(stream);
     let cause = server.closed().cause;
     assert!(
         matches!(cause, CloseCause::Tls(TlsFailure::Certificate(_))),
@@ -314,6 +315,7 @@ fn what_comes_to_the_wrong_port_costs_nothing_and_is_named() {
         let mut stream = dial(server.addrs[1]);
         let _ = stream.write_all(garbage);
         let _ = read_all(&mut stream);
+        drop(stream);
         let cause = server.closed().cause;
         assert!(
             matches!(cause, CloseCause::Tls(TlsFailure::Protocol(_))),

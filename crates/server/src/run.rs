@@ -1,8 +1,9 @@
 //! One server from its start to its end, and why it may not start. Called by `main`.
 
 use core::fmt;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use wirefan_eventloop::{Server, ServerBuilder, Tls, TlsError};
 
@@ -88,10 +89,12 @@ pub(crate) fn run(command: Command) -> Result<(), RunError> {
             "listening on {addr} — open {scheme}://{}/",
             within_reach(*addr)
         );
-        if *tls && let Some(made) = &made {
-            tell_how_to_trust(made, *addr)?;
-        }
     }
+    let secure = server.addrs().iter().zip(&addrs).find(|(_, (_, tls))| *tls);
+    let written = match (&made, secure) {
+        (Some(made), Some((addr, _))) => Some(tell_how_to_trust(made, *addr)?),
+        _ => None,
+    };
     let reload = tls.zip(files).map(|(tls, files)| reload::watch(tls, files));
     #[cfg(unix)]
     crate::signals::watch(
@@ -101,7 +104,12 @@ pub(crate) fn run(command: Command) -> Result<(), RunError> {
         visits.clone(),
         reload,
     );
-    server.join().map_err(RunError::Loop)?;
+    let ended = server.join();
+    if let Some(folder) = written.as_deref().and_then(Path::parent) {
+        // It is of no use any more.
+        let _ = fs::remove_dir_all(folder);
+    }
+    ended.map_err(RunError::Loop)?;
     let (connections, messages) = visits.totals();
     tracing::info!(connections, messages, "ended");
     Ok(())
@@ -125,18 +133,19 @@ fn certificates(
     Ok((Some(Tls::new(config)), Some(made)))
 }
 
-fn tell_how_to_trust(made: &SelfSigned, addr: SocketAddr) -> Result<(), RunError> {
-    let path = made
+/// Writes the certificate for those who are to trust it, and says how; returns where it is.
+fn tell_how_to_trust(made: &SelfSigned, addr: SocketAddr) -> Result<PathBuf, RunError> {
+    let written = made
         .write(&std::env::temp_dir())
         .map_err(RunError::SelfSigned)?;
-    let (path, port) = (path.display(), addr.port());
+    let (path, port) = (written.display(), addr.port());
     tracing::info!("certificate: {path}, SHA-256 {}", made.fingerprint());
     tracing::info!("  curl:    curl --cacert {path} https://localhost:{port}/");
     tracing::info!("  Node:    NODE_EXTRA_CA_CERTS={path} npx wscat -c wss://localhost:{port}/");
     tracing::info!(
         "  browser: go on behind its warning if it shows this SHA-256, or import the file"
     );
-    Ok(())
+    Ok(written)
 }
 
 fn start(
