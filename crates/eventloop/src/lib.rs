@@ -36,7 +36,7 @@ mod remote;
 mod send;
 mod server;
 mod settings;
-#[cfg(test)]
+#[cfg(all(test, feature = "tls"))]
 mod sim;
 mod slot;
 mod slots;

@@ -45,6 +45,9 @@ impl<H: Handler> Worker<H> {
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 slot.flags.readable = false;
+                if slot.socket.take_heard() {
+                    slot.liveness.heard(self.core.now);
+                }
             }
             Err(error) => match TlsFailure::of(&error) {
                 Some(failure) => self.give_up_tls(index, failure.clone()),

@@ -113,11 +113,14 @@ impl<P> Core<P> {
             return;
         };
         slot.flags.dirty = false;
-        let written = match &mut slot.outbox {
-            Some(outbox) => outbox.write(&mut slot.socket),
-            None if slot.socket.unsent() > 0 => slot.socket.flush(),
-            None => return,
-        };
+        if !slot.waits_to_write() {
+            return;
+        }
+        let written = slot.socket.flush().and_then(|flushed| {
+            let outbox = slot.outbox.as_mut();
+            let reads = outbox.map_or(Ok(false), |outbox| outbox.write(&mut slot.socket))?;
+            Ok(flushed || reads)
+        });
         match written {
             // Nothing else would show that a peer lives from which we do not read, or whose pong has to wait until it has
             // read what lies before our ping.

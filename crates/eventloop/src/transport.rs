@@ -30,6 +30,10 @@ pub(crate) trait Socket: Send {
     }
     /// Says goodbye if the stream has a word for that and there is room for it. What follows is the end.
     fn take_leave(&mut self) {}
+    /// Whether reads that gave nothing have heard of the peer nevertheless, since this was asked last: a part of a record.
+    fn take_heard(&mut self) -> bool {
+        false
+    }
     /// Whether the peer's side has ended without such a word, which somebody else may have brought about.
     fn was_cut(&self) -> bool {
         false
@@ -146,6 +150,16 @@ impl Transport {
         }
     }
 
+    /// Whether reads that gave nothing have heard of the peer nevertheless.
+    pub(crate) fn take_heard(&mut self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+            Self::Tls(stream) => stream.take_heard(),
+            #[cfg(test)]
+            Self::Other(socket) => socket.take_heard(),
+        }
+    }
+
     /// Whether the peer's side has ended without a word where there should be one.
     pub(crate) fn was_cut(&self) -> bool {
         match self {
@@ -192,6 +206,26 @@ impl Socket for Box<dyn Socket> {
 
     fn short_read_drains(&self) -> bool {
         (**self).short_read_drains()
+    }
+
+    fn unsent(&self) -> usize {
+        (**self).unsent()
+    }
+
+    fn flush(&mut self) -> io::Result<bool> {
+        (**self).flush()
+    }
+
+    fn take_leave(&mut self) {
+        (**self).take_leave();
+    }
+
+    fn take_heard(&mut self) -> bool {
+        (**self).take_heard()
+    }
+
+    fn was_cut(&self) -> bool {
+        (**self).was_cut()
     }
 }
 

@@ -59,6 +59,8 @@ pub(crate) struct TlsStream<S = TcpStream> {
     failure: Option<TlsFailure>,
     /// The last read has emptied the socket.
     drained: bool,
+    /// Bytes have come that are not worth any plaintext yet.
+    heard: bool,
     /// The peer has sent its close_notify.
     peer_closed: bool,
     /// The socket has ended without one.
@@ -90,6 +92,7 @@ impl<S: Socket> TlsStream<S> {
             server_name: None,
             failure: None,
             drained: false,
+            heard: false,
             peer_closed: false,
             cut: false,
             closed: false,
@@ -124,10 +127,15 @@ impl<S: Socket> TlsStream<S> {
                 self.cut = true;
                 return Ok(0);
             }
+            self.heard = true;
             let end = begun + len;
             self.drained = end < incoming.len() && self.socket.short_read_drains();
+            let waits = self.unsent() > 0;
             let opened = self.open(&mut incoming[..end], plain);
-            self.flush()?;
+            // What has been refused is for the worker to go on with, which has to know that it has gone.
+            if !waits {
+                self.flush()?;
+            }
             if opened > 0 {
                 // The next read tells what came behind.
                 self.drained &= self.failure.is_none() && !self.peer_closed;
@@ -297,7 +305,7 @@ impl<S: Socket> Socket for TlsStream<S> {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.flush()?;
+        // `flush` is for the worker to call, which then knows that there is room again.
         if self.unsent() > 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -344,6 +352,10 @@ impl<S: Socket> Socket for TlsStream<S> {
     fn take_leave(&mut self) {
         self.close();
         let _ = self.flush();
+    }
+
+    fn take_heard(&mut self) -> bool {
+        mem::take(&mut self.heard)
     }
 
     fn was_cut(&self) -> bool {
