@@ -31,6 +31,7 @@ mod lane;
 mod listener;
 mod mailbox;
 mod outbox;
+mod peer_addr;
 mod receive;
 mod remote;
 mod send;

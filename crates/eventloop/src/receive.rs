@@ -237,7 +237,7 @@ impl<H: Handler> Worker<H> {
         let (id, Some(slot)) = (self.core.id(index), self.core.slots.get_mut(index)) else {
             return;
         };
-        let (addr, Some(mut peer)) = (slot.addr, slot.peer.take()) else {
+        let (addr, Some(mut peer)) = (slot.addr.get(), slot.peer.take()) else {
             let _ = input.into_rest();
             return;
         };
@@ -334,7 +334,7 @@ impl<H: Handler> Worker<H> {
         let (id, Some(slot)) = (self.core.id(index), self.core.slots.get_mut(index)) else {
             return;
         };
-        let (addr, Some(mut peer)) = (slot.addr, slot.peer.take()) else {
+        let (addr, Some(mut peer)) = (slot.addr.get(), slot.peer.take()) else {
             return;
         };
         let mut conn = Conn {
@@ -356,7 +356,7 @@ impl<H: Handler> Worker<H> {
             .core
             .slots
             .get(index)
-            .map_or_else(unspecified, |slot| slot.addr);
+            .map_or_else(unspecified, |slot| slot.addr.get());
         Caller {
             id: self.core.id(index),
             addr,

@@ -7,6 +7,7 @@ use wirefan_protocol::{Connection, Liveness, Millis, State};
 
 use crate::CloseCause;
 use crate::outbox::Outbox;
+use crate::peer_addr::PeerAddr;
 use crate::topics::Membership;
 use crate::transport::Transport;
 
@@ -27,7 +28,7 @@ pub(crate) struct Slot<P> {
     pub(crate) armed: Millis,
     pub(crate) memberships: Vec<Membership>,
     pub(crate) peer: Option<P>,
-    pub(crate) addr: SocketAddr,
+    pub(crate) addr: PeerAddr,
     /// Why it ends, as soon as that is known.
     pub(crate) cause: Option<Box<CloseCause>>,
 }
@@ -92,7 +93,7 @@ impl<P> Slot<P> {
             armed: NEVER,
             memberships: Vec::new(),
             peer: None,
-            addr,
+            addr: addr.into(),
             cause: None,
         }
     }
@@ -135,5 +136,18 @@ impl<P> Slot<P> {
     /// The first cause counts.
     pub(crate) fn set_cause(&mut self, cause: CloseCause) {
         self.cause.get_or_insert_with(|| Box::new(cause));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_connection_does_not_pay_for_tls() {
+        // Tests have one more kind of socket. Without TLS, and with a whole `SocketAddr`, it was as large.
+        let of_tests = size_of::<Transport>() - 16;
+        assert!(size_of::<Slot<()>>() - of_tests <= 216);
+        assert!(size_of::<Slot<Box<()>>>() - of_tests <= 216);
     }
 }
