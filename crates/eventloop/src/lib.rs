@@ -37,7 +37,8 @@ mod remote;
 mod send;
 mod server;
 mod settings;
-#[cfg(all(test, feature = "tls"))]
+#[cfg(test)]
+#[cfg(feature = "tls")]
 mod sim;
 mod slot;
 mod slots;

@@ -140,13 +140,13 @@ impl Transport {
         }
     }
 
-    /// The last word, where there is one.
-    pub(crate) fn take_leave(&mut self) {
+    /// Ends it, with a last word where there is one.
+    pub(crate) fn leave(self) {
         match self {
             Self::Tcp(_) => {}
-            Self::Tls(stream) => stream.take_leave(),
+            Self::Tls(mut stream) => stream.take_leave(),
             #[cfg(test)]
-            Self::Other(socket) => socket.take_leave(),
+            Self::Other(mut socket) => socket.take_leave(),
         }
     }
 

@@ -428,11 +428,10 @@ impl<H: Handler> Worker<H> {
     fn take_down(&mut self, index: u32) {
         let caller = self.caller(index);
         self.core.leave_all(index);
-        let Some(mut slot) = self.core.slots.remove(index) else {
+        let Some(slot) = self.core.slots.remove(index) else {
             return;
         };
-        slot.socket.take_leave();
-        drop(slot.socket);
+        slot.socket.leave();
         let cause = slot.cause.map_or(CloseCause::Lost, |cause| *cause);
         if cause == CloseCause::TooManyConnections {
             self.turned_away -= 1;

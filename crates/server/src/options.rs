@@ -427,9 +427,7 @@ mod tests {
     #[test]
     fn a_certificate_and_an_address_for_it_go_together() {
         for (args, contradiction) in [
-            ("", None),
             ("--tls-self-signed", None),
-            ("--tls-cert a --tls-key b", None),
             ("--tls-self-signed --listen a:1 --listen wss://a:2", None),
             ("--listen wss://a:1", Some(Contradiction::NoCertificate)),
             (

@@ -9,12 +9,15 @@ mod failure;
 #[cfg(feature = "tls")]
 mod identity;
 #[cfg(feature = "tls")]
+mod sealed;
+#[cfg(feature = "tls")]
 mod session;
 #[cfg(feature = "tls")]
 mod settings;
 #[cfg(feature = "tls")]
 mod stream;
-#[cfg(all(test, feature = "tls"))]
+#[cfg(test)]
+#[cfg(feature = "tls")]
 mod tests;
 
 #[cfg(not(feature = "tls"))]

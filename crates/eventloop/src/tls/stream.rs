@@ -8,20 +8,14 @@ use std::io::{self, IoSlice};
 
 use mio::net::TcpStream;
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, WriteTraffic};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData};
 
+use super::sealed::{OVERHEAD, Sealed};
 use super::{Tls, TlsFailure, TlsSession};
 use crate::transport::Socket;
 
 /// The thread's buffer for records: rustls wants up to 64 KiB of handshake in one piece, and a record has 18 KiB at most.
 const INCOMING: usize = 128 * 1024;
-/// The most plaintext in one record (RFC 8446 §5.1).
-const RECORD: usize = 16 * 1024;
-/// Plaintext sealed for one write: what a connection owns of sealed bytes stays near this.
-const SEAL: usize = 4 * RECORD;
-/// What a record adds to its plaintext, with room for a key update before it. If it is more, rustls says so.
-const OVERHEAD: usize = 256;
-
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 51\r\nConnection: close\r\n\r\n\
 This port speaks TLS: use https:// or wss:// here.\n";
 
@@ -237,7 +231,7 @@ impl<S: Socket> TlsStream<S> {
         let Scratch {
             gathered, sealed, ..
         } = scratch;
-        sealed.len = 0;
+        sealed.clear();
         loop {
             // With what is not whole yet in hand, as rustls may have looked at it; it takes no more of it here.
             match connection.process_tls_records(&mut self.pending).state {
@@ -311,7 +305,7 @@ impl<S: Socket> Socket for TlsStream<S> {
         }
         SCRATCH.with_borrow_mut(|scratch| {
             let taken = self.seal(slices, scratch)?;
-            let sealed = &scratch.sealed.bytes[..scratch.sealed.len];
+            let sealed = scratch.sealed.bytes();
             let written = write_all(&mut self.socket, sealed)?;
             self.unsent.extend_from_slice(&sealed[written..]);
             Ok(taken)
@@ -371,80 +365,6 @@ impl<S> fmt::Debug for TlsStream<S> {
             Stage::Failed => "failed",
         };
         f.debug_tuple("TlsStream").field(&stage).finish()
-    }
-}
-
-/// Sealed records; the room behind `len` is kept, so that it is not filled with zeros again and again.
-#[derive(Default)]
-struct Sealed {
-    bytes: Vec<u8>,
-    len: usize,
-}
-
-impl Sealed {
-    fn room(&mut self, len: usize) -> &mut [u8] {
-        let end = self.len + len;
-        if self.bytes.len() < end {
-            self.bytes.resize(end, 0);
-        }
-        &mut self.bytes[self.len..]
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        self.room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len();
-    }
-
-    /// Seals slices into records as full as can be. Small slices are gathered for that; long ones go in from where they
-    /// lie.
-    fn add_all<D>(
-        &mut self,
-        traffic: &mut WriteTraffic<'_, D>,
-        slices: &[IoSlice<'_>],
-        gathered: &mut Vec<u8>,
-    ) -> io::Result<usize> {
-        gathered.clear();
-        let last = slices.iter().rposition(|slice| !slice.is_empty());
-        let mut taken = 0;
-        for (place, slice) in slices.iter().enumerate() {
-            let mut rest = &slice[..slice.len().min(SEAL - taken)];
-            taken += rest.len();
-            while !rest.is_empty() {
-                let len = rest.len().min(RECORD - gathered.len());
-                let (piece, behind) = rest.split_at(len);
-                rest = behind;
-                if gathered.is_empty() && (len == RECORD || Some(place) == last) {
-                    self.add(traffic, piece)?;
-                    continue;
-                }
-                gathered.extend_from_slice(piece);
-                if gathered.len() == RECORD {
-                    self.add(traffic, gathered)?;
-                    gathered.clear();
-                }
-            }
-        }
-        self.add(traffic, gathered)?;
-        Ok(taken)
-    }
-
-    fn add<D>(&mut self, traffic: &mut WriteTraffic<'_, D>, plain: &[u8]) -> io::Result<()> {
-        if plain.is_empty() {
-            return Ok(());
-        }
-        let mut room = plain.len() + OVERHEAD;
-        loop {
-            match traffic.encrypt(plain, self.room(room)) {
-                Ok(len) => {
-                    self.len += len;
-                    return Ok(());
-                }
-                Err(EncryptError::InsufficientSize(size)) if size.required_size > room => {
-                    room = size.required_size;
-                }
-                Err(error) => return Err(TlsFailure::Internal(error.to_string().into()).into()),
-            }
-        }
     }
 }
 

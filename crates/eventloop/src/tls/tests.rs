@@ -1,10 +1,4 @@
 //! [`TlsStream`] against rustls's own client on a pipe that cuts, stalls and refuses wherever a test wants.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "what goes wrong here fails a test"
-)]
-
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
