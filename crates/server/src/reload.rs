@@ -6,20 +6,19 @@ use std::thread;
 
 use wirefan_eventloop::Tls;
 
-use crate::tls::TlsFiles;
+use crate::tls::{Contents, TlsFiles};
 
 /// How often the files are looked at. Reading a few of them costs nothing, and needs no service of the system's.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Watches over the files on a thread of its own, until what is returned is gone. What is sent there has them read at once.
-pub(crate) fn watch(tls: Tls, files: TlsFiles) -> Sender<()> {
+/// Watches over the files, of which these contents are in use, on a thread of its own, until what is returned is gone. What is sent there has them read at once.
+pub(crate) fn watch(tls: Tls, files: TlsFiles, in_use: Contents) -> Sender<()> {
     let (ask, asked) = mpsc::channel();
-    thread::spawn(move || look_after(&tls, &files, &asked));
+    thread::spawn(move || look_after(&tls, &files, in_use, &asked));
     ask
 }
 
-fn look_after(tls: &Tls, files: &TlsFiles, asked: &Receiver<()>) {
-    let mut in_use = files.contents();
+fn look_after(tls: &Tls, files: &TlsFiles, mut in_use: Contents, asked: &Receiver<()>) {
     let mut seen = in_use.clone();
     loop {
         match asked.recv_timeout(LOOK) {

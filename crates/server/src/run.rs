@@ -81,6 +81,8 @@ pub(crate) fn run(command: Command) -> Result<(), RunError> {
     #[cfg(unix)]
     let signals = crate::signals::catch(files.is_some()).map_err(RunError::Signals)?;
     let addrs = resolve(&command.serve().listen())?;
+    // Before they are used: what changes from now on is noticed.
+    let files = files.map(|files| (files.contents(), files));
     let (tls, made) = certificates(command.serve(), &addrs)?;
     let server = start(&command, &addrs, tls.as_ref(), &visits)?;
     for (addr, (_, tls)) in server.addrs().iter().zip(&addrs) {
@@ -95,7 +97,9 @@ pub(crate) fn run(command: Command) -> Result<(), RunError> {
         (Some(made), Some((addr, _))) => Some(tell_how_to_trust(made, *addr)?),
         _ => None,
     };
-    let reload = tls.zip(files).map(|(tls, files)| reload::watch(tls, files));
+    let reload = tls
+        .zip(files)
+        .map(|(tls, (contents, files))| reload::watch(tls, files, contents));
     #[cfg(unix)]
     crate::signals::watch(
         signals,

@@ -29,7 +29,7 @@ pub struct Tls {
 
 impl Tls {
     /// From a configuration of one's own, with any crypto provider. To have browsers connect, offer `http/1.1` by ALPN or
-    /// nothing at all, as [`Tls::builder`] does. Early data is not read: leave `max_early_data_size` at 0.
+    /// nothing at all, as [`Tls::builder`] does. Early data is switched off: it could be replayed.
     pub fn new(config: impl Into<Arc<ServerConfig>>) -> Self {
         Self {
             config: Arc::new(RwLock::new(witnessed(config.into()))),
@@ -74,10 +74,11 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// The same configuration, whose choice of a certificate also tells us which server was asked for.
+/// The same configuration without early data, whose choice of a certificate also tells us which server was asked for.
 fn witnessed(config: Arc<ServerConfig>) -> Arc<ServerConfig> {
     let mut config = Arc::unwrap_or_clone(config);
     config.cert_resolver = Arc::new(Witness(config.cert_resolver));
+    config.max_early_data_size = 0;
     Arc::new(config)
 }
 
