@@ -385,3 +385,37 @@ fn an_answer_to_a_key_update_goes_before_what_is_sealed_with_the_new_key() {
     }
     assert_eq!(world.read, [0, 1, 2, 3, 4]);
 }
+
+#[test]
+fn a_part_of_a_record_is_a_sign_of_life() {
+    let mut world = World::new(VERSIONS[1]);
+    world.exchange(0, usize::MAX);
+    world.stream.take_heard();
+    world.client.writer().write_all(b"long").unwrap();
+    let bytes = world.said();
+    world.pipe.ends().up.extend(&bytes[..7]);
+    world.turn();
+    assert!(world.read.is_empty() && world.stream.take_heard());
+    world.turn();
+    assert!(!world.stream.take_heard(), "nothing has come");
+}
+
+#[test]
+fn what_was_refused_is_left_to_the_worker_which_has_to_know_when_it_is_gone() {
+    let mut world = World::new(VERSIONS[1]);
+    world.exchange(0, usize::MAX);
+    world.pipe.ends().room = 100;
+    let slices = [IoSlice::new(&[7; 1000])];
+    assert_eq!(world.stream.write_vectored(&slices).unwrap(), 1000);
+    let unsent = world.stream.unsent();
+    assert!(unsent > 900);
+    world.pipe.ends().room = usize::MAX;
+    // Neither by reading nor by writing more.
+    world.client.writer().write_all(b"more").unwrap();
+    let bytes = world.said();
+    world.pipe.ends().up.extend(bytes);
+    assert_eq!(world.stream.read(&mut world.buffer).unwrap(), 4);
+    assert!(world.stream.write_vectored(&slices).is_err());
+    assert_eq!(world.stream.unsent(), unsent);
+    assert!(world.stream.flush().unwrap() && world.stream.unsent() == 0);
+}
