@@ -106,6 +106,10 @@ pub(crate) fn run(server: &Server, run: &Run<'_>) -> Result<Vec<Verdict>, Error>
 fn start(program: &Path, port: u16, tls: bool, log: &Path, bound: Bound<'_>) -> Result<Job, Error> {
     let mut command = Command::new(program);
     command.args(arguments(&format!("127.0.0.1:{port}"), tls));
+    if let Some(logs) = log.parent() {
+        // It is killed in the end, and leaves its certificate behind.
+        command.env("TMPDIR", logs);
+    }
     let mut job = Job::start("wirefan", command, log)?;
     let bound = bound.part(START_LIMIT);
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {

@@ -27,6 +27,8 @@ pub(crate) fn run(args: &[&str]) -> Output {
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wirefan"));
     command.args(args).env_remove("WIREFAN_LOG");
+    // A server that is killed leaves its certificate behind.
+    command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 
