@@ -53,6 +53,7 @@ Examples:
   cargo run --release -p autobahn -- --cases 1,2,3,4,5,6,7,9,10        all but compression, in half a one
   cargo run --release -p autobahn -- --role client --cases 9 --cases 5.19
   cargo run --release -p autobahn -- --tokio                           wirefan-tokio, in both roles
+  cargo run --release -p autobahn -- --tls --cases 1,2,3,4,5,6,7       the server over wss://
   cargo run --release -p autobahn -- --server ws://127.0.0.1:9001      some other server
 
 Exit code: 0 if every case is as good as it can be, 1 if one is not, 2 if there is no verdict.")]
@@ -65,6 +66,10 @@ struct Options {
     /// Test the server at URL (ws://…) instead of wirefan; the server role only
     #[arg(long, value_name = "URL", value_parser = url)]
     server: Option<String>,
+
+    /// Test wirefan over TLS, with a certificate that it makes itself; the server role only
+    #[arg(long, conflicts_with = "server")]
+    tls: bool,
 
     /// Only these cases: one (5.19), or all that begin so (9, 9.*, 6.4); repeatable
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
@@ -97,8 +102,9 @@ enum RoleChoice {
 fn main() -> ExitCode {
     let options = Options::parse();
     let cases = cases::select(&options.cases).unwrap_or_else(|why| usage_error(&why));
-    if options.server.is_some() && !matches!(options.role, None | Some(RoleChoice::Server)) {
-        usage_error("--server is about the server role only");
+    let server_only = options.server.is_some() || options.tls;
+    if server_only && !matches!(options.role, None | Some(RoleChoice::Server)) {
+        usage_error("--server and --tls are about the server role only");
     }
     match judge_all(&options, &cases) {
         Ok(code) => code,
@@ -171,12 +177,18 @@ fn roles(options: &Options, target: &Path, bound: Bound<'_>) -> Result<Vec<Role>
     if options.role != Some(RoleChoice::Client) {
         roles.push(Role::Server(match (&options.server, &options.wirefan) {
             (Some(url), _) => Server::At(url.clone()),
-            (None, Some(program)) => Server::Wirefan(program.clone()),
+            (None, Some(program)) => Server::Wirefan {
+                program: program.clone(),
+                tls: options.tls,
+            },
             (None, None) if options.tokio => Server::Tokio(build::tokio_server(target, bound)?),
-            (None, None) => Server::Wirefan(build::wirefan(target, bound)?),
+            (None, None) => Server::Wirefan {
+                program: build::wirefan(target, bound)?,
+                tls: options.tls,
+            },
         }));
     }
-    if options.role != Some(RoleChoice::Server) && options.server.is_none() {
+    if options.role != Some(RoleChoice::Server) && options.server.is_none() && !options.tls {
         roles.push(Role::Client(if options.tokio {
             Client::Tokio(build::tokio_client(target, bound)?)
         } else {

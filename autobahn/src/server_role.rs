@@ -22,9 +22,9 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 /// The server that is tested.
 #[derive(Debug)]
 pub(crate) enum Server {
-    /// Ours: this binary is started on a free port.
-    Wirefan(PathBuf),
-    /// The example of wirefan-tokio, likewise.
+    /// Ours: this binary is started on a free port, if wanted over TLS with a certificate that it makes.
+    Wirefan { program: PathBuf, tls: bool },
+    /// The example of wirefan-tokio, on a free port too.
     Tokio(PathBuf),
     /// One that runs already.
     At(String),
@@ -34,7 +34,7 @@ impl Server {
     /// How the table names it.
     pub(crate) fn describe(&self) -> String {
         match self {
-            Self::Wirefan(program) | Self::Tokio(program) => {
+            Self::Wirefan { program, .. } | Self::Tokio(program) => {
                 let arguments = self.arguments("127.0.0.1:PORT").join(" ");
                 format!("{} {arguments}", program.display())
             }
@@ -43,10 +43,19 @@ impl Server {
     }
 
     /// How the program is told where to listen.
-    fn arguments<'a>(&self, address: &'a str) -> Vec<&'a str> {
+    fn arguments(&self, address: &str) -> Vec<String> {
         match self {
-            Self::Wirefan(_) => vec!["echo", "--listen", address, "--max-message", MAX_MESSAGE],
-            Self::Tokio(_) => vec![address],
+            Self::Wirefan { tls, .. } => {
+                let scheme = if *tls { "wss://" } else { "" };
+                let own = tls.then_some("--tls-self-signed");
+                let listen = format!("{scheme}{address}");
+                ["echo", "--listen", &listen, "--max-message", MAX_MESSAGE]
+                    .into_iter()
+                    .chain(own)
+                    .map(str::to_owned)
+                    .collect()
+            }
+            Self::Tokio(_) => vec![address.to_owned()],
             Self::At(_) => Vec::new(),
         }
     }
@@ -56,12 +65,21 @@ impl Server {
 pub(crate) fn run(server: &Server, run: &Run<'_>) -> Result<Vec<Verdict>, Error> {
     let bound = run.setup.bound();
     let (url, mut wirefan) = match server {
-        Server::Wirefan(program) | Server::Tokio(program) => {
+        Server::Wirefan { program, .. } | Server::Tokio(program) => {
             let port = free_port()?;
             let mut command = Command::new(program);
             command.args(server.arguments(&format!("127.0.0.1:{port}")));
-            let job = start(command, port, &run.log("wirefan"), bound)?;
-            (format!("ws://127.0.0.1:{port}"), Some(job))
+            let log = run.log("wirefan");
+            if let Some(logs) = log.parent() {
+                // It is killed in the end, and leaves its certificate behind.
+                command.env("TMPDIR", logs);
+            }
+            let job = start(command, port, &log, bound)?;
+            let scheme = match server {
+                Server::Wirefan { tls: true, .. } => "wss",
+                _ => "ws",
+            };
+            (format!("{scheme}://127.0.0.1:{port}"), Some(job))
         }
         Server::At(url) => (url.clone(), None),
     };

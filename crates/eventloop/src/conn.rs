@@ -35,6 +35,12 @@ impl<P> Conn<'_, P> {
         self.core.caller(self.slot).addr
     }
 
+    /// What was agreed by TLS; `None` on a plain connection.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<crate::TlsSession<'_>> {
+        self.core.slots.get(self.slot)?.socket.tls()
+    }
+
     /// Sends a message.
     #[inline]
     pub fn send(&mut self, message: Message<'_>) -> Sent {

@@ -74,6 +74,15 @@ impl<P> Ctx<'_, P> {
         }
     }
 
+    /// What was agreed by TLS with a connection of this worker, from its request on; `None` on a plain one, or if it is
+    /// gone.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self, id: ConnId) -> Option<crate::TlsSession<'_>> {
+        let here = (id.worker == self.core.worker).then_some(id)?;
+        let index = self.core.slots.find(here)?;
+        self.core.slots.get(index)?.socket.tls()
+    }
+
     /// How many members a topic has, on all workers.
     pub fn members(&self, topic: &str) -> usize {
         self.core.topics.members(topic)

@@ -2,19 +2,18 @@
 
 use core::mem;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use wirefan_protocol::Millis;
 
 use crate::Handler;
-use crate::listener::Listener;
+use crate::listener::{Arrival, Listener};
 use crate::mailbox::{Mail, Mailbox};
 use crate::slots::SlotToken;
+use crate::tls::TlsStream;
 use crate::transport::Transport;
 use crate::worker::{Ready, Worker};
 
@@ -116,21 +115,21 @@ impl<H: Handler> EventLoop<H> {
         let now = self.worker.core.now;
         let (worker, poll, hand_out) = (&mut self.worker, &self.poll, &mut self.hand_out);
         for listener in &mut self.listeners {
-            listener.accept(now, |socket, addr| {
+            listener.accept(now, |arrival| {
                 let own = match hand_out {
-                    Some(hand_out) => hand_out.give(socket, addr),
-                    None => Some((socket, addr)),
+                    Some(hand_out) => hand_out.give(arrival),
+                    None => Some(arrival),
                 };
-                if let Some((socket, addr)) = own {
-                    admit(worker, poll, socket, addr);
+                if let Some(arrival) = own {
+                    admit(worker, poll, arrival);
                 }
             });
         }
     }
 
     fn admit_arrivals(&mut self) {
-        for (socket, addr) in mem::take(&mut self.worker.arrivals) {
-            admit(&mut self.worker, &self.poll, socket, addr);
+        for arrival in mem::take(&mut self.worker.arrivals) {
+            admit(&mut self.worker, &self.poll, arrival);
         }
     }
 
@@ -150,8 +149,13 @@ impl<H: Handler> EventLoop<H> {
 }
 
 /// Takes a connection in and registers it, for both directions and for good.
-fn admit<H: Handler>(worker: &mut Worker<H>, poll: &Poll, socket: TcpStream, addr: SocketAddr) {
-    let Some(token) = worker.admit(Transport::Tcp(socket), addr) else {
+fn admit<H: Handler>(worker: &mut Worker<H>, poll: &Poll, arrival: Arrival) {
+    let Arrival { socket, addr, tls } = arrival;
+    let transport = match tls {
+        None => Transport::Tcp(socket),
+        Some(tls) => Transport::Tls(TlsStream::boxed(socket, tls)),
+    };
+    let Some(token) = worker.admit(transport, addr) else {
         return;
     };
     let Some(slot) = worker.core.slots.get_mut(token.slot()) else {
@@ -171,10 +175,10 @@ fn admit<H: Handler>(worker: &mut Worker<H>, poll: &Poll, socket: TcpStream, add
 
 impl<N> HandOut<N> {
     /// Gives a connection to the next worker, or back if that one has ended.
-    fn give(&mut self, socket: TcpStream, addr: SocketAddr) -> Option<(TcpStream, SocketAddr)> {
+    fn give(&mut self, arrival: Arrival) -> Option<Arrival> {
         self.next = (self.next + 1) % self.mailboxes.len();
-        match self.mailboxes[self.next].insist(Mail::Accepted(socket, addr)) {
-            Some(Mail::Accepted(socket, addr)) => Some((socket, addr)),
+        match self.mailboxes[self.next].insist(Mail::Accepted(arrival)) {
+            Some(Mail::Accepted(arrival)) => Some(arrival),
             _ => None,
         }
     }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use wirefan_protocol::handshake::{BadRequest, Reply, Request};
 use wirefan_protocol::{CloseCode, Error, Overdue};
 
-use crate::{Conn, ConnId, Ctx};
+use crate::{Conn, ConnId, Ctx, TlsFailure};
 
 /// Your side of every connection. One value for each worker thread.
 ///
@@ -196,6 +196,10 @@ pub enum CloseCause {
     BadRequest(BadRequest),
     /// There were too many connections already.
     TooManyConnections,
+    /// TLS failed.
+    Tls(TlsFailure),
+    /// TLS came where plain HTTP is spoken.
+    TlsOnPlainPort,
 }
 
 impl CloseCause {
@@ -216,6 +220,8 @@ impl CloseCause {
             Self::Answered(_) => "answered",
             Self::BadRequest(_) => "bad_request",
             Self::TooManyConnections => "too_many_connections",
+            Self::Tls(failure) => failure.name(),
+            Self::TlsOnPlainPort => "tls_on_plain_port",
         }
     }
 }
@@ -249,6 +255,8 @@ impl fmt::Display for CloseCause {
             Self::Answered(status) => write!(f, "answered with {status}"),
             Self::BadRequest(why) => write!(f, "bad request: {why}"),
             Self::TooManyConnections => f.write_str("too many connections"),
+            Self::Tls(failure) => failure.fmt(f),
+            Self::TlsOnPlainPort => f.write_str("TLS on a plain port"),
         }
     }
 }

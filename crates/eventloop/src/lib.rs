@@ -31,16 +31,19 @@ mod lane;
 mod listener;
 mod mailbox;
 mod outbox;
+mod peer_addr;
 mod receive;
 mod remote;
 mod send;
 mod server;
 mod settings;
 #[cfg(test)]
+#[cfg(feature = "tls")]
 mod sim;
 mod slot;
 mod slots;
 mod state;
+mod tls;
 mod topics;
 mod transport;
 mod wheel;
@@ -51,9 +54,15 @@ pub use ctx::Ctx;
 pub use handler::{Acceptance, Caller, CloseCause, Decision, Handler, Message, Sent};
 pub use mailbox::MailboxFull;
 pub use remote::{Remote, WorkerInfo};
+/// The rustls that [`Tls`] is made for, so that a configuration of one's own is of the same version.
+#[cfg(feature = "tls")]
+pub use rustls;
 pub use server::{Server, ServerBuilder};
 pub use settings::{AtLimit, Backpressure};
 pub use slots::ConnId;
+pub use tls::TlsFailure;
+#[cfg(feature = "tls")]
+pub use tls::{ClientAuth, PemSource, Tls, TlsBuilder, TlsError, TlsSession};
 pub use wirefan_protocol::Timeouts;
 
 /// The examples of the README compile.

@@ -9,6 +9,8 @@ use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
 use wirefan_protocol::Millis;
 
+use crate::tls::Tls;
+
 /// Connections that the system keeps until they are accepted.
 const BACKLOG: i32 = 4096;
 /// Connections taken in one turn, so that a storm of them does not starve those that are there.
@@ -26,15 +28,29 @@ pub(crate) const CAN_SHARE: bool = cfg!(any(
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
+    /// What its connections speak, if not plain HTTP.
+    tls: Option<Tls>,
     /// There may be more to accept.
     ready: bool,
     /// Accepting failed: until when to leave it alone, and for how long the next time.
     pause: Option<(Millis, Duration)>,
 }
 
+/// A connection that has been accepted.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) socket: TcpStream,
+    pub(crate) addr: SocketAddr,
+    pub(crate) tls: Option<Tls>,
+}
+
 /// Binds `addr` for `workers` listeners, the port being the same for all if it is 0. A port that someone else has is an
 /// error, though the sockets would be able to share it.
-pub(crate) fn bind(addr: SocketAddr, workers: usize) -> io::Result<Vec<Listener>> {
+pub(crate) fn bind(
+    addr: SocketAddr,
+    tls: Option<&Tls>,
+    workers: usize,
+) -> io::Result<Vec<Listener>> {
     // Another server that shares its port would let us in and lose half of its connections to us.
     let addr = match socket(addr, false)?.local_addr()?.as_socket() {
         Some(bound) => bound,
@@ -47,6 +63,7 @@ pub(crate) fn bind(addr: SocketAddr, workers: usize) -> io::Result<Vec<Listener>
             socket.set_nonblocking(true)?;
             Ok(Listener {
                 socket: TcpListener::from_std(socket.into()),
+                tls: tls.cloned(),
                 ready: true,
                 pause: None,
             })
@@ -80,18 +97,19 @@ impl Listener {
     }
 
     /// Accepts what waits, at most a batch of it.
-    pub(crate) fn accept(&mut self, now: Millis, mut take: impl FnMut(TcpStream, SocketAddr)) {
+    pub(crate) fn accept(&mut self, now: Millis, mut take: impl FnMut(Arrival)) {
         if self.next_try().is_none_or(|next| next > now) {
             return;
         }
         for _ in 0..BATCH {
             match self.socket.accept() {
-                Ok((stream, addr)) => {
+                Ok((socket, addr)) => {
                     self.pause = None;
                     if !cfg!(target_os = "linux") {
-                        let _ = stream.set_nodelay(true);
+                        let _ = socket.set_nodelay(true);
                     }
-                    take(stream, addr);
+                    let tls = self.tls.clone();
+                    take(Arrival { socket, addr, tls });
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
@@ -129,7 +147,7 @@ mod tests {
 
     #[test]
     fn port_0_is_the_same_port_for_all_workers() {
-        let listeners = bind(([127, 0, 0, 1], 0).into(), 3).unwrap();
+        let listeners = bind(([127, 0, 0, 1], 0).into(), None, 3).unwrap();
         let ports: Vec<u16> = listeners
             .iter()
             .map(|listener| listener.socket.local_addr().unwrap().port())
@@ -142,11 +160,11 @@ mod tests {
 
     #[test]
     fn a_port_that_is_taken_is_an_error_even_if_its_owner_shares_it() {
-        let listeners = bind(([127, 0, 0, 1], 0).into(), 2).unwrap();
+        let listeners = bind(([127, 0, 0, 1], 0).into(), None, 2).unwrap();
         let addr = listeners[0].socket.local_addr().unwrap();
         for workers in [1, 2] {
             assert_eq!(
-                bind(addr, workers).unwrap_err().kind(),
+                bind(addr, None, workers).unwrap_err().kind(),
                 io::ErrorKind::AddrInUse
             );
         }
@@ -154,15 +172,15 @@ mod tests {
 
     #[test]
     fn a_batch_leaves_the_rest_for_the_next_turn() {
-        let mut listener = bind(([127, 0, 0, 1], 0).into(), 1).unwrap().remove(0);
+        let mut listener = bind(([127, 0, 0, 1], 0).into(), None, 1).unwrap().remove(0);
         let addr = listener.socket.local_addr().unwrap();
         let _clients: Vec<_> = (0..BATCH + 1)
             .map(|_| StdStream::connect(addr).unwrap())
             .collect();
         let mut count = 0;
-        listener.accept(Millis(1), |_, _| count += 1);
+        listener.accept(Millis(1), |_| count += 1);
         assert_eq!((count, listener.next_try()), (BATCH, Some(Millis(0))));
-        listener.accept(Millis(1), |_, _| count += 1);
+        listener.accept(Millis(1), |_| count += 1);
         assert_eq!((count, listener.next_try()), (BATCH + 1, None));
     }
 }

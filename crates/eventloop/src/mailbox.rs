@@ -1,15 +1,14 @@
 //! [`Mailbox`]: how other threads reach a worker. Bounded in bytes; one wake-up however much is put in.
 
 use core::fmt;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mio::net::TcpStream;
 use wirefan_protocol::{CloseCode, Frame};
 
 use crate::ConnId;
+use crate::listener::Arrival;
 
 /// What any thread may ask of a worker.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ pub(crate) enum Mail<N> {
     /// For the handler.
     Note(N),
     /// A connection that another worker accepted.
-    Accepted(TcpStream, SocketAddr),
+    Accepted(Arrival),
     /// Close everything and end, at the latest after this time.
     Shutdown(Duration),
 }

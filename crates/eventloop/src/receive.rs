@@ -2,13 +2,15 @@
 
 use core::mem;
 
-use wirefan_protocol::handshake::{Accept, AnswerError, Asked, Reply, Request, ServerHandshake};
+use wirefan_protocol::handshake::{
+    Accept, AnswerError, Asked, BadRequest, HeadError, Reply, Request, ServerHandshake,
+};
 use wirefan_protocol::{Event, Input, State};
 
 use crate::slot::{Held, Stage};
 use crate::state::OUT_HIGH;
 use crate::worker::Worker;
-use crate::{Acceptance, CloseCause, Conn, Ctx, Decision, Handler, Message};
+use crate::{Acceptance, CloseCause, Conn, Ctx, Decision, Handler, Message, TlsFailure};
 
 /// Lanes that pass this are brought to their members before the end of the turn.
 const LANES_HIGH: usize = 1024 * 1024;
@@ -43,9 +45,28 @@ impl<H: Handler> Worker<H> {
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 slot.flags.readable = false;
+                if slot.socket.take_heard() {
+                    slot.liveness.heard(self.core.now);
+                }
             }
-            Err(error) => self.core.end(index, CloseCause::Reset(error.kind())),
+            Err(error) => match TlsFailure::of(&error) {
+                Some(failure) => self.give_up_tls(index, failure.clone()),
+                None => self.core.end(index, CloseCause::Reset(error.kind())),
+            },
         }
+    }
+
+    /// TLS has failed, and told the peer so. A reset behind that would overtake it: what still comes is read away.
+    fn give_up_tls(&mut self, index: u32, failure: TlsFailure) {
+        let Some(slot) = self.core.slots.get_mut(index) else {
+            return;
+        };
+        slot.set_cause(CloseCause::Tls(failure));
+        slot.stage = Stage::Draining;
+        slot.outbox = None;
+        self.over(index);
+        self.core.finish_if_done(index);
+        self.core.read_again(index);
     }
 
     /// What follows from `len` bytes in the read buffer.
@@ -101,7 +122,10 @@ impl<H: Handler> Worker<H> {
         match asked {
             Asked::Failed(why) => {
                 if let Some(slot) = self.core.slots.get_mut(index) {
-                    slot.set_cause(CloseCause::BadRequest(why));
+                    slot.set_cause(match why {
+                        BadRequest::Head(HeadError::Tls) => CloseCause::TlsOnPlainPort,
+                        why => CloseCause::BadRequest(why),
+                    });
                 }
             }
             Asked::Request(request) => {
@@ -279,7 +303,13 @@ impl<H: Handler> Worker<H> {
             return;
         };
         let lost = match &mut slot.stage {
-            Stage::Open(connection) => connection.end_of_input().is_some(),
+            Stage::Open(connection) => {
+                let lost = connection.end_of_input().is_some();
+                if lost && slot.socket.was_cut() {
+                    slot.set_cause(CloseCause::Tls(TlsFailure::Truncated));
+                }
+                lost
+            }
             Stage::Handshake(_) | Stage::Held(_) => true,
             // A client may end its side behind a request and still read the answer.
             Stage::Draining => slot.flags.shut,

@@ -120,19 +120,22 @@ impl<P> Core<P> {
             return;
         };
         slot.flags.dirty = false;
-        let Some(outbox) = &mut slot.outbox else {
+        if !slot.waits_to_write() {
             return;
-        };
-        match outbox.write(&mut slot.socket) {
+        }
+        let written = slot.socket.flush().and_then(|flushed| {
+            let outbox = slot.outbox.as_mut();
+            let reads = outbox.map_or(Ok(false), |outbox| outbox.write(&mut slot.socket))?;
+            Ok(flushed || reads)
+        });
+        match written {
             // Nothing else would show that a peer lives from which we do not read, or whose pong has to wait until it has
             // read what lies before our ping.
             Ok(true) => slot.liveness.heard(self.now),
             Ok(false) => {}
             Err(error) => return self.end(index, CloseCause::Reset(error.kind())),
         }
-        if outbox.is_empty()
-            && let Some(outbox) = slot.outbox.take()
-        {
+        if let Some(outbox) = slot.outbox.take_if(|outbox| outbox.is_empty()) {
             self.spares.put_back(outbox);
         }
         if slot.backlog() <= self.settings.backpressure.low {
@@ -174,7 +177,7 @@ impl<P> Core<P> {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
-        if slot.outbox.is_some() || slot.flags.ended {
+        if slot.waits_to_write() || slot.flags.ended {
             return;
         }
         let done = match &slot.stage {

@@ -18,6 +18,7 @@ use crate::listener::{self, CAN_SHARE};
 use crate::mailbox::Mailbox;
 use crate::remote::{Remote, WorkerInfo};
 use crate::settings::{Backpressure, Settings};
+use crate::tls::Tls;
 use crate::worker::{Shared, Worker};
 
 /// A running server. Dropping it leaves it running; [`shutdown`](Self::shutdown) ends it.
@@ -96,7 +97,7 @@ impl<N> fmt::Debug for Server<N> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ServerBuilder {
-    listen: Vec<SocketAddr>,
+    listen: Vec<(SocketAddr, Option<Tls>)>,
     workers: usize,
     protocol: Config,
     timeouts: Timeouts,
@@ -128,7 +129,24 @@ impl ServerBuilder {
     ///
     /// The name cannot be resolved.
     pub fn listen(mut self, addr: impl ToSocketAddrs) -> io::Result<Self> {
-        self.listen.extend(addr.to_socket_addrs()?);
+        let addrs = addr.to_socket_addrs()?;
+        self.listen.extend(addrs.map(|addr| (addr, None)));
+        Ok(self)
+    }
+
+    /// Listens on an address for connections over TLS, `wss://` and `https://`, beside whatever else there is.
+    ///
+    /// The time limit of the handshake is for TLS and HTTP together. A connection that is one too many is dropped without
+    /// an answer here: a handshake for the sake of a 503 would cost more than it says.
+    ///
+    /// # Errors
+    ///
+    /// The name cannot be resolved.
+    #[cfg(feature = "tls")]
+    pub fn listen_tls(mut self, addr: impl ToSocketAddrs, tls: &Tls) -> io::Result<Self> {
+        let addrs = addr.to_socket_addrs()?;
+        self.listen
+            .extend(addrs.map(|addr| (addr, Some(tls.clone()))));
         Ok(self)
     }
 
@@ -202,8 +220,9 @@ impl ServerBuilder {
         }
         let mut listeners: Vec<Vec<_>> = (0..self.workers).map(|_| Vec::new()).collect();
         let mut addrs = Vec::new();
-        for addr in &self.listen {
-            let bound = listener::bind(*addr, if self.share_port { self.workers } else { 1 })?;
+        let sockets = if self.share_port { self.workers } else { 1 };
+        for (addr, tls) in &self.listen {
+            let bound = listener::bind(*addr, tls.as_ref(), sockets)?;
             for (listeners, listener) in listeners.iter_mut().zip(bound) {
                 if listeners.len() == addrs.len() {
                     addrs.push(listener.socket.local_addr()?);

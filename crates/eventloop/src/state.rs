@@ -97,7 +97,7 @@ impl<P> Core<P> {
         let unspecified = || ([0, 0, 0, 0], 0).into();
         Caller {
             id: self.id(slot),
-            addr: (self.slots.get(slot)).map_or_else(unspecified, |slot| slot.addr),
+            addr: (self.slots.get(slot)).map_or_else(unspecified, |slot| slot.addr.get()),
         }
     }
 

@@ -6,20 +6,36 @@ use std::net::Shutdown;
 
 use mio::net::TcpStream;
 
+use crate::tls::TlsStream;
+
 /// A byte stream that never blocks: TCP, and whatever else a worker is to drive.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "TCP is driven directly; others come through here")
-)]
 pub(crate) trait Socket: Send {
     /// Reads what is there. `Ok(0)` is the end, `WouldBlock` means that readiness will be told.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
     /// Writes what there is room for. `WouldBlock` means that readiness will be told.
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-    /// Ends our side of the stream.
+    /// Ends our side of the stream, behind what is unsent.
     fn shutdown_write(&mut self) -> io::Result<()>;
     /// Whether a read that leaves room in the buffer has emptied the stream.
     fn short_read_drains(&self) -> bool {
+        false
+    }
+    /// Bytes that were taken and wait for readiness, as they do where the stream changes what it is given.
+    fn unsent(&self) -> usize {
+        0
+    }
+    /// Writes of these what there is room for; returns whether that was any.
+    fn flush(&mut self) -> io::Result<bool> {
+        Ok(false)
+    }
+    /// Says goodbye if the stream has a word for that and there is room for it. What follows is the end.
+    fn take_leave(&mut self) {}
+    /// Whether reads that gave nothing have heard of the peer nevertheless, since this was asked last: a part of a record.
+    fn take_heard(&mut self) -> bool {
+        false
+    }
+    /// Whether the peer's side has ended without such a word, which somebody else may have brought about.
+    fn was_cut(&self) -> bool {
         false
     }
 }
@@ -27,7 +43,9 @@ pub(crate) trait Socket: Send {
 /// The stream of a connection.
 pub(crate) enum Transport {
     Tcp(TcpStream),
-    /// Anything else, at the price of one more block and an indirect call.
+    /// TLS over TCP, in a block of its own: a plain connection does not pay for it.
+    Tls(Box<TlsStream>),
+    /// Anything else.
     #[cfg(test)]
     Other(Box<dyn Socket>),
 }
@@ -37,15 +55,17 @@ impl Transport {
     pub(crate) fn tcp(&mut self) -> Option<&mut TcpStream> {
         match self {
             Self::Tcp(stream) => Some(stream),
+            Self::Tls(stream) => Some(stream.socket()),
             #[cfg(test)]
             Self::Other(_) => None,
         }
     }
 
-    /// Whether a read that leaves room in the buffer has emptied the stream. epoll promises it for TCP.
+    /// Whether a read that leaves room in the buffer has emptied the stream.
     pub(crate) fn short_read_drains(&self) -> bool {
         match self {
-            Self::Tcp(_) => cfg!(target_os = "linux"),
+            Self::Tcp(stream) => stream.short_read_drains(),
+            Self::Tls(stream) => stream.short_read_drains(),
             #[cfg(test)]
             Self::Other(socket) => socket.short_read_drains(),
         }
@@ -55,6 +75,7 @@ impl Transport {
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         retry(|| match self {
             Self::Tcp(stream) => Read::read(stream, buffer),
+            Self::Tls(stream) => stream.read(buffer),
             #[cfg(test)]
             Self::Other(socket) => socket.read(buffer),
         })
@@ -64,6 +85,7 @@ impl Transport {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         retry(|| match self {
             Self::Tcp(stream) => Write::write(stream, bytes),
+            Self::Tls(stream) => stream.write_vectored(&[IoSlice::new(bytes)]),
             #[cfg(test)]
             Self::Other(socket) => socket.write_vectored(&[IoSlice::new(bytes)]),
         })
@@ -73,17 +95,137 @@ impl Transport {
     pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         retry(|| match self {
             Self::Tcp(stream) => Write::write_vectored(stream, slices),
+            Self::Tls(stream) => stream.write_vectored(slices),
             #[cfg(test)]
             Self::Other(socket) => socket.write_vectored(slices),
         })
     }
 
+    /// What was agreed by TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(&self) -> Option<crate::TlsSession<'_>> {
+        match self {
+            Self::Tls(stream) => stream.session(),
+            _ => None,
+        }
+    }
+
+    /// Bytes that were taken and are not out.
+    #[inline]
+    pub(crate) fn unsent(&self) -> usize {
+        match self {
+            Self::Tcp(_) => 0,
+            Self::Tls(stream) => stream.unsent(),
+            #[cfg(test)]
+            Self::Other(socket) => socket.unsent(),
+        }
+    }
+
+    /// Writes what is unsent as far as there is room; returns whether some of it went.
+    pub(crate) fn flush(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Tcp(_) => Ok(false),
+            Self::Tls(stream) => stream.flush(),
+            #[cfg(test)]
+            Self::Other(socket) => socket.flush(),
+        }
+    }
+
     pub(crate) fn shutdown_write(&mut self) -> io::Result<()> {
         match self {
-            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Tcp(stream) => stream.shutdown_write(),
+            Self::Tls(stream) => stream.shutdown_write(),
             #[cfg(test)]
             Self::Other(socket) => socket.shutdown_write(),
         }
+    }
+
+    /// Ends it, with a last word where there is one.
+    pub(crate) fn leave(self) {
+        match self {
+            Self::Tcp(_) => {}
+            Self::Tls(mut stream) => stream.take_leave(),
+            #[cfg(test)]
+            Self::Other(mut socket) => socket.take_leave(),
+        }
+    }
+
+    /// Whether reads that gave nothing have heard of the peer nevertheless.
+    pub(crate) fn take_heard(&mut self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+            Self::Tls(stream) => stream.take_heard(),
+            #[cfg(test)]
+            Self::Other(socket) => socket.take_heard(),
+        }
+    }
+
+    /// Whether the peer's side has ended without a word where there should be one.
+    pub(crate) fn was_cut(&self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+            Self::Tls(stream) => stream.was_cut(),
+            #[cfg(test)]
+            Self::Other(socket) => socket.was_cut(),
+        }
+    }
+}
+
+impl Socket for TcpStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Read::read(self, buffer)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Write::write_vectored(self, slices)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    /// epoll promises it.
+    fn short_read_drains(&self) -> bool {
+        cfg!(target_os = "linux")
+    }
+}
+
+#[cfg(test)]
+impl Socket for Box<dyn Socket> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (**self).read(buffer)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        (**self).write_vectored(slices)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        (**self).shutdown_write()
+    }
+
+    fn short_read_drains(&self) -> bool {
+        (**self).short_read_drains()
+    }
+
+    fn unsent(&self) -> usize {
+        (**self).unsent()
+    }
+
+    fn flush(&mut self) -> io::Result<bool> {
+        (**self).flush()
+    }
+
+    fn take_leave(&mut self) {
+        (**self).take_leave();
+    }
+
+    fn take_heard(&mut self) -> bool {
+        (**self).take_heard()
+    }
+
+    fn was_cut(&self) -> bool {
+        (**self).was_cut()
     }
 }
 
@@ -100,6 +242,7 @@ impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(stream) => stream.fmt(f),
+            Self::Tls(stream) => stream.fmt(f),
             #[cfg(test)]
             Self::Other(_) => f.write_str("Other"),
         }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mio::net::TcpStream;
 use wirefan_protocol::handshake::{Reply, ServerHandshake};
 use wirefan_protocol::{CloseCode, Due, Millis, Overdue, RecvScratch};
 
 use crate::directory::Directory;
 use crate::lane::Compression;
+use crate::listener::Arrival;
 use crate::mailbox::{Mail, Mailbox, Post};
 use crate::settings::Settings;
 use crate::slot::{NEVER, Slot, Stage};
@@ -52,7 +52,7 @@ pub(crate) struct Worker<H: Handler> {
     /// Connections that wait for another worker's mailbox.
     stalled: Vec<u32>,
     /// Connections that another worker accepted for this one.
-    pub(crate) arrivals: Vec<(TcpStream, SocketAddr)>,
+    pub(crate) arrivals: Vec<Arrival>,
     expired: Vec<u32>,
     /// For how many turns deadlines have waited for sockets that may show a sign of life.
     put_off: u32,
@@ -147,7 +147,7 @@ impl<H: Handler> Worker<H> {
         };
         slot.flags.readable |= ready.readable || ready.read_closed;
         slot.flags.read_closed |= ready.read_closed;
-        if ready.writable && slot.outbox.is_some() {
+        if ready.writable && slot.waits_to_write() {
             self.core.write_backlog(index);
         }
         self.read(index);
@@ -208,7 +208,7 @@ impl<H: Handler> Worker<H> {
                         core: &mut self.core,
                     },
                 ),
-                Mail::Accepted(socket, addr) => self.arrivals.push((socket, addr)),
+                Mail::Accepted(arrival) => self.arrivals.push(arrival),
                 Mail::Shutdown(grace) => self.shut_down(grace),
             }
         }
@@ -431,7 +431,7 @@ impl<H: Handler> Worker<H> {
         let Some(slot) = self.core.slots.remove(index) else {
             return;
         };
-        drop(slot.socket);
+        slot.socket.leave();
         let cause = slot.cause.map_or(CloseCause::Lost, |cause| *cause);
         if cause == CloseCause::TooManyConnections {
             self.turned_away -= 1;

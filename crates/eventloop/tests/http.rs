@@ -220,7 +220,11 @@ fn what_is_no_request_is_told_so() {
             bytes.escape_ascii()
         );
         assert!(answer.ends_with(why.reason()), "{answer}");
-        assert_eq!(server.closed().cause, CloseCause::BadRequest(why));
+        let cause = match why {
+            BadRequest::Head(HeadError::Tls) => CloseCause::TlsOnPlainPort,
+            why => CloseCause::BadRequest(why),
+        };
+        assert_eq!(server.closed().cause, cause);
     }
     assert!(told.try_recv().is_err(), "the handler was asked");
 }

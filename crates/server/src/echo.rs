@@ -20,11 +20,12 @@ impl Handler for Echo {
     fn request(
         &mut self,
         request: &Request<'_>,
-        _: Caller,
-        _: &mut Ctx<'_, Visit>,
+        caller: Caller,
+        server: &mut Ctx<'_, Visit>,
     ) -> Decision<Visit> {
         if !request.is_websocket() {
-            return Decision::Answer(page::answer(request, || page::echo(request.host())));
+            let tls = server.tls(caller.id).is_some();
+            return Decision::Answer(page::answer(request, || page::echo(request.host(), tls)));
         }
         let mut acceptance = Acceptance::new(Visit::new());
         acceptance.protocol = self.subprotocols.choose(request);

@@ -6,15 +6,19 @@ mod broadcast;
 mod compression;
 mod echo;
 mod limits;
+mod listen;
 mod log;
 mod options;
 mod page;
 mod quantity;
+mod reload;
 mod room;
 mod run;
+mod self_signed;
 #[cfg(unix)]
 mod signals;
 mod subprotocol;
+mod tls;
 mod usage;
 mod visits;
 

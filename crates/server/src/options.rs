@@ -12,6 +12,8 @@ use wirefan_protocol::{CloseCode, Config};
 
 use crate::bench::Bench;
 use crate::compression::Compression;
+use crate::listen::Listen;
+use crate::tls::TlsOptions;
 use crate::{log, quantity, subprotocol};
 
 const EXAMPLES: &str = "\
@@ -20,6 +22,10 @@ Examples:
       A chat on this machine: open http://127.0.0.1:9001/ twice and talk.
   wirefan broadcast --listen 0.0.0.0:80 --listen '[::]:80'
       Every path is a room, for everyone who can reach this machine.
+  wirefan broadcast --tls-self-signed
+      The same over https:// and wss://, with a certificate that ends with it.
+  wirefan broadcast --listen wss://0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem
+      The same with a certificate of yours.
   wirefan echo --max-message 16m --workers 4
       Sends every message back, also large ones: to test a client with.
   wirefan bench ws://127.0.0.1:9001/ --connections 64 --in-flight 32
@@ -96,12 +102,13 @@ impl Command {
 /// The options that both commands have.
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
-    /// Address to listen on; give it again for more
+    /// Address to listen on; give it again for more [default: 127.0.0.1:9001, over TLS if there is a certificate]
     ///
+    /// HOST:PORT speaks http:// and ws://, wss://HOST:PORT speaks https:// and wss:// and needs a certificate.
     /// `127.0.0.1` is reached from this machine only, `0.0.0.0` and `[::]` from everywhere. Port 0 takes a free one
     /// and logs it.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9001", value_parser = address)]
-    pub(crate) listen: Vec<String>,
+    #[arg(long, value_name = "[wss://]HOST:PORT", value_parser = Listen::parse)]
+    listen: Vec<Listen>,
 
     /// Threads that serve connections, 1 to 1024 [default: one for each core]
     ///
@@ -203,6 +210,9 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     compression: Compression,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsOptions,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -220,6 +230,12 @@ pub(crate) enum Contradiction {
     LowAboveHigh,
     /// The high mark is above the limit.
     HighAboveLimit,
+    /// An address wants TLS, and there is no certificate.
+    NoCertificate,
+    /// There is a certificate, and no address wants TLS.
+    NoTlsAddress,
+    /// Certificates and keys do not come in pairs.
+    Unpaired,
 }
 
 impl fmt::Display for Contradiction {
@@ -231,6 +247,13 @@ impl fmt::Display for Contradiction {
             Self::HighAboveLimit => {
                 "--backlog-high is above --backlog-limit: lower the one or raise the other"
             }
+            Self::NoCertificate => {
+                "--listen wss:// needs a certificate: give --tls-cert and --tls-key, or --tls-self-signed"
+            }
+            Self::NoTlsAddress => {
+                "there is a certificate and nothing listens with it: write --listen wss://HOST:PORT"
+            }
+            Self::Unpaired => "each --tls-cert needs its --tls-key, in the same order",
         })
     }
 }
@@ -245,8 +268,24 @@ impl Serve {
             Some(Contradiction::HighAboveLimit)
         } else if marks.low > marks.high {
             Some(Contradiction::LowAboveHigh)
+        } else if self.tls.tls_cert.len() != self.tls.tls_key.len() {
+            Some(Contradiction::Unpaired)
+        } else if self.tls.is_on() != self.listen().iter().any(|listen| listen.tls) {
+            Some(match self.tls.is_on() {
+                true => Contradiction::NoTlsAddress,
+                false => Contradiction::NoCertificate,
+            })
         } else {
             None
+        }
+    }
+
+    /// What to listen on.
+    pub(crate) fn listen(&self) -> Vec<Listen> {
+        if self.listen.is_empty() {
+            vec![Listen::by_default(self.tls.is_on())]
+        } else {
+            self.listen.clone()
         }
     }
 
@@ -290,20 +329,6 @@ impl Serve {
             Policy::Drop => AtLimit::Drop,
         };
         marks
-    }
-}
-
-/// Checks what can be checked of an address without asking for the name.
-fn address(text: &str) -> Result<String, &'static str> {
-    match text.rsplit_once(':') {
-        Some((host, port))
-            if !host.is_empty()
-                && (host.starts_with('[') || !host.contains(':'))
-                && port.parse::<u16>().is_ok() =>
-        {
-            Ok(text.to_owned())
-        }
-        _ => Err("write HOST:PORT, as 127.0.0.1:9001, localhost:9001 or [::]:9001"),
     }
 }
 
@@ -352,7 +377,7 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_loop() {
         let serve = serve("");
-        assert_eq!(serve.listen, ["127.0.0.1:9001"]);
+        assert_eq!(serve.listen(), [Listen::by_default(false)]);
         assert_eq!(serve.protocol(), protocol());
         assert_eq!(serve.timeouts(), Timeouts::default());
         assert_eq!(serve.backpressure(), Backpressure::default());
@@ -366,7 +391,8 @@ mod tests {
              --ping-interval 0 --pong-timeout 2s --idle-timeout 3m --close-timeout 4ms \
              --backlog-low 1k --backlog-high 2k --backlog-limit 3k --at-limit drop",
         );
-        assert_eq!(serve.listen, ["a:1", "[::1]:0"]);
+        let listen: Vec<String> = serve.listen().iter().map(Listen::to_string).collect();
+        assert_eq!(listen, ["a:1", "[::1]:0"]);
         assert_eq!((serve.workers(), serve.protocol().max_message), (3, 65_536));
         let times = serve.timeouts();
         assert_eq!(
@@ -408,26 +434,25 @@ mod tests {
     }
 
     #[test]
-    fn addresses() {
-        for text in [
-            "127.0.0.1:0",
-            "localhost:9001",
-            "[::]:80",
-            "example.com:65535",
+    fn a_certificate_and_an_address_for_it_go_together() {
+        for (args, contradiction) in [
+            ("--tls-self-signed", None),
+            ("--tls-self-signed --listen a:1 --listen wss://a:2", None),
+            ("--listen wss://a:1", Some(Contradiction::NoCertificate)),
+            (
+                "--tls-self-signed --listen a:1",
+                Some(Contradiction::NoTlsAddress),
+            ),
+            (
+                "--tls-cert a --tls-key b --tls-cert c",
+                Some(Contradiction::Unpaired),
+            ),
         ] {
-            assert_eq!(address(text).as_deref(), Ok(text));
+            assert_eq!(serve(args).contradiction(), contradiction, "{args}");
         }
-        for text in [
-            "",
-            "9001",
-            ":9001",
-            "localhost",
-            "a:65536",
-            "a:-1",
-            "::1:80",
-            "a:",
-        ] {
-            assert!(address(text).is_err(), "{text}");
-        }
+        assert_eq!(
+            serve("--tls-self-signed").listen(),
+            [Listen::by_default(true)]
+        );
     }
 }

@@ -64,8 +64,9 @@ pub(crate) fn no_icon() -> Reply<'static> {
 }
 
 /// What an echo server is, and how to try it.
-pub(crate) fn echo(host: Option<&str>) -> Reply<'static> {
-    let url = format!("ws://{}/", host.unwrap_or("127.0.0.1:9001"));
+pub(crate) fn echo(host: Option<&str>, tls: bool) -> Reply<'static> {
+    let scheme = if tls { "wss" } else { "ws" };
+    let url = format!("{scheme}://{}/", host.unwrap_or("127.0.0.1:9001"));
     let text = format!(
         "This is a wirefan echo server: it speaks WebSocket, and sends every message back to its sender.\n\
          \n\
@@ -180,7 +181,7 @@ mod tests {
     #[test]
     fn an_echo_server_says_how_to_try_it() {
         let text = answered("GET / HTTP/1.1\r\nHost: example.com:81\r\n\r\n", || {
-            echo(Some("example.com:81"))
+            echo(Some("example.com:81"), false)
         });
         assert!(
             text.contains("\r\nContent-Type: text/plain; charset=utf-8\r\n"),

@@ -1,17 +1,20 @@
 //! One server from its start to its end, and why it may not start. Called by `main`.
 
 use core::fmt;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use wirefan_eventloop::{Server, ServerBuilder};
+use wirefan_eventloop::{Server, ServerBuilder, Tls, TlsError};
 
 use crate::broadcast::Broadcast;
 use crate::echo::Echo;
-use crate::limits;
+use crate::listen::Listen;
 use crate::options::{self, Serve};
+use crate::self_signed::{SelfSigned, SelfSignedError};
 use crate::subprotocol::Subprotocols;
 use crate::visits::Visits;
+use crate::{limits, reload};
 
 /// Why there is no server any more, or never was. Said in one line, with what to do about it.
 #[derive(Debug)]
@@ -23,6 +26,10 @@ pub(crate) enum RunError {
     /// Signals cannot be caught.
     #[cfg(unix)]
     Signals(io::Error),
+    /// The certificates cannot be used.
+    Tls(TlsError),
+    /// A certificate cannot be made.
+    SelfSigned(SelfSignedError),
     /// The server could not start or go on.
     Loop(io::Error),
 }
@@ -57,6 +64,8 @@ impl fmt::Display for RunError {
             },
             #[cfg(unix)]
             Self::Signals(error) => write!(f, "cannot catch signals: {error}"),
+            Self::Tls(error) => write!(f, "{error}"),
+            Self::SelfSigned(error) => write!(f, "{error}"),
             Self::Loop(error) => write!(f, "the server cannot run: {error}"),
         }
     }
@@ -95,48 +104,109 @@ fn run(
     start: impl FnOnce(ServerBuilder) -> io::Result<Server<()>>,
 ) -> Result<(), RunError> {
     #[cfg(unix)]
-    let signals = crate::signals::catch().map_err(RunError::Signals)?;
-    let addrs = resolve(&serve.listen)?;
-    let server = builder(serve, &addrs)
+    let files = serve.tls.files();
+    #[cfg(unix)]
+    let signals = crate::signals::catch(files.is_some()).map_err(RunError::Signals)?;
+    let addrs = resolve(&serve.listen())?;
+    // Before they are used: what changes from now on is noticed.
+    let files = files.map(|files| (files.contents(), files));
+    let (tls, made) = certificates(serve, &addrs)?;
+    let server = builder(serve, &addrs, tls.as_ref())
         .map_err(RunError::Loop)
         .and_then(|builder| start(builder).map_err(|error| blame(&addrs, error)))?;
-    for addr in server.addrs() {
-        tracing::info!("listening on {addr} — open http://{}/", within_reach(*addr));
+    for (addr, (_, tls)) in server.addrs().iter().zip(&addrs) {
+        let scheme = if *tls { "https" } else { "http" };
+        tracing::info!(
+            "listening on {addr} — open {scheme}://{}/",
+            within_reach(*addr)
+        );
     }
+    let secure = server.addrs().iter().zip(&addrs).find(|(_, (_, tls))| *tls);
+    let written = match (&made, secure) {
+        (Some(made), Some((addr, _))) => Some(tell_how_to_trust(made, *addr)?),
+        _ => None,
+    };
+    let reload = tls
+        .zip(files)
+        .map(|(tls, (contents, files))| reload::watch(tls, files, contents));
     #[cfg(unix)]
     crate::signals::watch(
         signals,
         server.remote(),
         serve.shutdown_grace,
         visits.clone(),
+        reload,
     );
-    server.join().map_err(RunError::Loop)?;
+    let ended = server.join();
+    if let Some(folder) = written.as_deref().and_then(Path::parent) {
+        // It is of no use any more.
+        let _ = fs::remove_dir_all(folder);
+    }
+    ended.map_err(RunError::Loop)?;
     let (connections, messages) = visits.totals();
     tracing::info!(connections, messages, "ended");
     Ok(())
 }
 
+/// What TLS is spoken with, and the certificate if it is one of ours.
+fn certificates(
+    serve: &Serve,
+    addrs: &[(SocketAddr, bool)],
+) -> Result<(Option<Tls>, Option<SelfSigned>), RunError> {
+    if let Some(files) = serve.tls.files() {
+        let config = files.load().map_err(RunError::Tls)?;
+        return Ok((Some(Tls::new(config)), None));
+    }
+    if !serve.tls.tls_self_signed {
+        return Ok((None, None));
+    }
+    let addrs: Vec<SocketAddr> = addrs.iter().map(|(addr, _)| *addr).collect();
+    let made = SelfSigned::make(&addrs).map_err(RunError::SelfSigned)?;
+    let config = made.config().map_err(RunError::SelfSigned)?;
+    Ok((Some(Tls::new(config)), Some(made)))
+}
+
+/// Writes the certificate for those who are to trust it, and says how; returns where it is.
+fn tell_how_to_trust(made: &SelfSigned, addr: SocketAddr) -> Result<PathBuf, RunError> {
+    let written = made
+        .write(&std::env::temp_dir())
+        .map_err(RunError::SelfSigned)?;
+    let (path, port) = (written.display(), addr.port());
+    tracing::info!("certificate: {path}, SHA-256 {}", made.fingerprint());
+    tracing::info!("  curl:    curl --cacert {path} https://localhost:{port}/");
+    tracing::info!("  Node:    NODE_EXTRA_CA_CERTS={path} npx wscat -c wss://localhost:{port}/");
+    tracing::info!(
+        "  browser: go on behind its warning if it shows this SHA-256, or import the file"
+    );
+    Ok(written)
+}
+
 /// The addresses of all names, each once and in their order.
-fn resolve(listen: &[String]) -> Result<Vec<SocketAddr>, RunError> {
+fn resolve(listen: &[Listen]) -> Result<Vec<(SocketAddr, bool)>, RunError> {
     let mut addrs = Vec::new();
     for listen in listen {
         let found = listen
+            .addr
             .to_socket_addrs()
             .map_err(|error| RunError::Resolve {
-                listen: listen.clone(),
+                listen: listen.addr.clone(),
                 error,
             })?;
         for addr in found {
             // Port 0 is another port each time.
-            if addr.port() == 0 || !addrs.contains(&addr) {
-                addrs.push(addr);
+            if addr.port() == 0 || !addrs.contains(&(addr, listen.tls)) {
+                addrs.push((addr, listen.tls));
             }
         }
     }
     Ok(addrs)
 }
 
-fn builder(serve: &Serve, addrs: &[SocketAddr]) -> io::Result<ServerBuilder> {
+fn builder(
+    serve: &Serve,
+    addrs: &[(SocketAddr, bool)],
+    tls: Option<&Tls>,
+) -> io::Result<ServerBuilder> {
     let (files, workers) = (limits::raise_open_files(), serve.workers());
     let fitting = limits::connections_within(files, workers, addrs.len());
     let connections = match serve.max_connections {
@@ -151,19 +221,26 @@ fn builder(serve: &Serve, addrs: &[SocketAddr]) -> io::Result<ServerBuilder> {
         None => fitting,
     };
     tracing::debug!(workers, connections, files, "starting");
-    Server::builder()
+    let mut builder = Server::builder()
         .workers(workers)
         .max_connections(connections)
         .protocol(serve.protocol())
         .timeouts(serve.timeouts())
-        .backpressure(serve.backpressure())
-        .listen(addrs)
+        .backpressure(serve.backpressure());
+    for (addr, over_tls) in addrs {
+        builder = match tls.filter(|_| *over_tls) {
+            Some(tls) => builder.listen_tls(addr, tls)?,
+            None => builder.listen(addr)?,
+        };
+    }
+    Ok(builder)
 }
 
 /// Finds the address that the error is about: it is still there.
-fn blame(addrs: &[SocketAddr], error: io::Error) -> RunError {
+fn blame(addrs: &[(SocketAddr, bool)], error: io::Error) -> RunError {
     let refused = addrs
         .iter()
+        .map(|(addr, _)| addr)
         .find(|addr| TcpListener::bind(addr).is_err_and(|again| again.kind() == error.kind()));
     match refused {
         Some(addr) => RunError::Bind { addr: *addr, error },
@@ -231,8 +308,9 @@ mod tests {
             "127.0.0.1:0",
             "127.0.0.1:0",
         ];
-        let addrs = resolve(&listen.map(String::from)).unwrap();
-        let ports: Vec<u16> = addrs.iter().map(SocketAddr::port).collect();
+        let listen = listen.map(|listen| Listen::parse(listen).unwrap());
+        let addrs = resolve(&listen).unwrap();
+        let ports: Vec<u16> = addrs.iter().map(|(addr, _)| addr.port()).collect();
         assert_eq!(ports, [9001, 0, 0]);
     }
 
@@ -241,7 +319,10 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let taken = taken.local_addr().unwrap();
         let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        match blame(&[free, taken], io::ErrorKind::AddrInUse.into()) {
+        match blame(
+            &[(free, false), (taken, false)],
+            io::ErrorKind::AddrInUse.into(),
+        ) {
             RunError::Bind { addr, .. } => assert_eq!(addr, taken),
             other => panic!("{other:?}"),
         }

@@ -1,23 +1,40 @@
-//! SIGINT and SIGTERM: the first ends the server gracefully, the second at once.
+//! SIGINT and SIGTERM: the first ends the server gracefully, the second at once. SIGHUP: certificates are read again.
 
 use core::time::Duration;
+use std::sync::mpsc::Sender;
 use std::{io, process, thread};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use wirefan_eventloop::Remote;
 
 use crate::visits::Visits;
 
-/// Catches them from now on.
-pub(crate) fn catch() -> io::Result<Signals> {
-    Signals::new([SIGINT, SIGTERM])
+/// Catches them from now on, SIGHUP if there is something to `reload`: without that it ends the server, as a terminal that
+/// is closed wants it.
+pub(crate) fn catch(reload: bool) -> io::Result<Signals> {
+    let hangup = reload.then_some(SIGHUP);
+    Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))
 }
 
 /// Acts on them, on a thread of its own.
-pub(crate) fn watch(mut signals: Signals, remote: Remote<()>, grace: Duration, visits: Visits) {
+pub(crate) fn watch(
+    mut signals: Signals,
+    remote: Remote<()>,
+    grace: Duration,
+    visits: Visits,
+    reload: Option<Sender<()>>,
+) {
     thread::spawn(move || {
-        let mut signals = signals.forever();
+        let mut signals = signals.forever().filter(|signal| {
+            if *signal == SIGHUP
+                && let Some(reload) = &reload
+            {
+                // It listens as long as this thread lives.
+                let _ = reload.send(());
+            }
+            *signal != SIGHUP
+        });
         let Some(first) = signals.next() else {
             return;
         };

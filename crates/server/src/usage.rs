@@ -73,6 +73,9 @@ mod tests {
             (&["echo", "--log", "inof"], "info"),
             (&["echo", "--to-sender"], "--to-sender"),
             (&["echo", "--backlog-high", "5m"], "--backlog-limit"),
+            (&["echo", "--listen", "wss://a:1"], "--tls-cert"),
+            (&["echo", "--tls-cert", "a"], "--tls-key"),
+            (&["echo", "--tls-self-signed", "--listen", "a:1"], "wss://"),
             (&["echo", "more"], "more"),
         ] {
             let hint = hint(args);

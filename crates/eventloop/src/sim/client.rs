@@ -10,6 +10,7 @@ use wirefan_protocol::{
 };
 
 use super::net::{Got, Line};
+use super::secure::Secure;
 
 /// What a client has seen of the server.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -58,6 +59,8 @@ pub(super) struct Client {
     pub(super) seen: Vec<Seen>,
     /// All bytes of a plain HTTP answer.
     pub(super) answer: Vec<u8>,
+    /// What is between its words and the line, if it speaks TLS.
+    pub(super) secure: Option<Box<Secure>>,
     stage: Stage,
     /// To be sent.
     out: Vec<u8>,
@@ -98,6 +101,7 @@ impl Client {
             mood: Mood::PLAIN,
             seen: Vec::new(),
             answer: Vec::new(),
+            secure: None,
             stage,
             out,
             scratch: RecvScratch::default(),
@@ -155,7 +159,7 @@ impl Client {
 
     /// Whether all it wanted to send has been sent.
     pub(super) fn has_sent(&self) -> bool {
-        self.out.is_empty()
+        self.out.is_empty() && self.secure.as_ref().is_none_or(|secure| secure.is_empty())
     }
 
     pub(super) fn reset(&mut self) {
@@ -172,13 +176,28 @@ impl Client {
     /// Whether it would do something now.
     pub(super) fn is_due(&self, now: u64) -> bool {
         !self.gone
-            && ((!self.out.is_empty() && self.line.has_room())
+            && ((self.has_to_send() && self.line.has_room())
                 || (self.mood.reads && self.next_read <= now && self.hears()))
     }
 
     /// When it would read on by itself.
     pub(super) fn next_step(&self) -> Option<u64> {
         (self.mood.reads && !self.gone && self.hears()).then_some(self.next_read)
+    }
+
+    fn has_to_send(&self) -> bool {
+        match &self.secure {
+            Some(secure) => secure.has_some(&self.out),
+            None => !self.out.is_empty(),
+        }
+    }
+
+    fn send(&mut self) {
+        if let Some(secure) = &mut self.secure {
+            return secure.send(&mut self.out, &self.line);
+        }
+        let sent = self.line.send(&self.out);
+        self.out.drain(..sent);
     }
 
     fn hears(&self) -> bool {
@@ -190,22 +209,25 @@ impl Client {
         if self.gone {
             return;
         }
-        let sent = self.line.send(&self.out);
-        self.out.drain(..sent);
+        self.send();
         if !self.mood.reads || self.next_read > now || self.is_over() {
             return;
         }
         self.next_read = now + self.mood.pace;
         match self.line.receive(self.mood.gulp) {
-            Got::Bytes(mut bytes) => self.take(&mut bytes),
+            Got::Bytes(mut bytes) => {
+                if let Some(secure) = &mut self.secure {
+                    bytes = secure.open(&bytes);
+                }
+                self.take(&mut bytes);
+            }
             Got::Nothing => {}
             Got::End => self.seen.push(Seen::End),
             Got::Reset => self.seen.push(Seen::Reset),
         }
-        let sent = self.line.send(&self.out);
-        self.out.drain(..sent);
+        self.send();
         // RFC 6455 §7.1.1: the server ends the transport first.
-        if self.mood.leaves && self.seen.last() == Some(&Seen::End) && self.out.is_empty() {
+        if self.mood.leaves && self.seen.last() == Some(&Seen::End) && self.has_sent() {
             self.gone = true;
             self.line.leave();
         }

@@ -7,6 +7,7 @@ mod client;
 mod model;
 mod net;
 mod script;
+mod secure;
 mod tests_backpressure;
 mod tests_closing;
 mod tests_fairness;

@@ -13,7 +13,7 @@ use super::model::{Content, Mode, Model};
 use super::net::Conduct;
 use super::world::{Setup, World};
 use crate::state::OUT_HIGH;
-use crate::{AtLimit, CloseCause, ConnId};
+use crate::{AtLimit, CloseCause, ConnId, TlsFailure};
 
 /// What becomes of a client in the end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -75,6 +75,10 @@ fn setup(seed: u64, rng: &mut Rng) -> (Setup, Mode) {
         timeouts.handshake = Duration::from_secs(3);
         timeouts.ping = Some(Duration::from_secs(2));
         timeouts.pong = Duration::from_millis(1500);
+    }
+    setup.tls = rng.percent(10);
+    if setup.tls {
+        setup.read_buffer = 128 * 1024;
     }
     (setup, mode)
 }
@@ -321,6 +325,8 @@ impl Run {
         // A message is taken whole, and so are the pongs for one read, a Close, and what is collected before it is offered.
         let limit = setup.marks.limit.max(OUT_HIGH);
         let bound = limit.max(setup.marks.high + setup.read_buffer) + 71_000 + 500;
+        // Sealed and refused.
+        let bound = bound + if setup.tls { 70_000 } else { 0 };
         for bench in &self.world.benches {
             let most = bench.backlogs().into_iter().max().unwrap_or(0);
             assert!(most <= bound, "a backlog of {most} bytes, round {round}");
@@ -388,7 +394,9 @@ impl Run {
                 }
                 CloseCause::WeClosed { code } => ours.map(|ours| ours.0) == Some(code.0),
                 CloseCause::Protocol(_) => guest.fate == Fate::Violate,
-                CloseCause::Lost => matches!(guest.fate, Fate::Finish | Fate::Reset),
+                CloseCause::Lost | CloseCause::Tls(TlsFailure::Truncated) => {
+                    matches!(guest.fate, Fate::Finish | Fate::Reset)
+                }
                 CloseCause::Reset(_) => matches!(guest.fate, Fate::Reset | Fate::Finish),
                 CloseCause::Timeout(Overdue::Handshake) => {
                     matches!(guest.fate, Fate::Half | Fate::Later) || at - guest.came >= 3000

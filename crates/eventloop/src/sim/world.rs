@@ -11,10 +11,12 @@ use wirefan_protocol::{Config, DeflateConfig, Millis, Timeouts};
 use super::chance::{Clock, Rng};
 use super::client::{Client, Mood};
 use super::net::{Conduct, Line};
+use super::secure::{self, Secure};
 use crate::directory::Directory;
 use crate::mailbox::Mailbox;
 use crate::settings::{Backpressure, Settings};
 use crate::slots::SlotToken;
+use crate::tls::TlsStream;
 use crate::transport::Transport;
 use crate::worker::{Ready, Shared, Worker};
 use crate::{Ctx, Handler, Remote};
@@ -40,6 +42,8 @@ pub(super) struct Setup {
     /// What the server and what the clients have of permessage-deflate.
     pub(super) deflate: Option<DeflateConfig>,
     pub(super) client_deflate: Option<DeflateConfig>,
+    /// Everything goes over TLS.
+    pub(super) tls: bool,
 }
 
 impl Default for Setup {
@@ -58,6 +62,7 @@ impl Default for Setup {
             mood: Mood::PLAIN,
             deflate: None,
             client_deflate: None,
+            tls: false,
         }
     }
 }
@@ -174,6 +179,7 @@ impl<H: Handler> World<H> {
         let deflate = self.setup.client_deflate.clone();
         let mut client = Client::new(line, target, seed, deflate);
         client.mood = self.setup.mood;
+        client.secure = self.setup.tls.then(|| Box::new(Secure::new()));
         self.clients.push(client);
         self.clients.len() - 1
     }
@@ -183,6 +189,7 @@ impl<H: Handler> World<H> {
         let line = self.line(worker, self.setup.conduct);
         let mut client = Client::plain(line, bytes);
         client.mood = self.setup.mood;
+        client.secure = self.setup.tls.then(|| Box::new(Secure::new()));
         self.clients.push(client);
         self.clients.len() - 1
     }
@@ -303,7 +310,11 @@ impl<H: Handler> World<H> {
             }
         }
         for (line, addr) in bench.incoming.drain(..) {
-            if let Some(token) = bench.worker.admit(Transport::Other(line.socket()), addr) {
+            let socket = match self.setup.tls {
+                true => TlsStream::boxed(line.socket(), secure::server()),
+                false => line.socket(),
+            };
+            if let Some(token) = bench.worker.admit(Transport::Other(socket), addr) {
                 bench.lines.push((token, line));
             }
         }

@@ -31,8 +31,8 @@ pub(crate) enum Received {
 }
 
 #[derive(Debug)]
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
     connection: Connection,
     scratch: RecvScratch,
     received: VecDeque<Received>,
@@ -139,9 +139,11 @@ impl Client {
     pub(crate) fn connect(addr: SocketAddr, target: &str) -> Self {
         Self::over(dial(addr), target)
     }
+}
 
+impl<S: Read + Write> Client<S> {
     /// Opens a connection on a transport.
-    pub(crate) fn over(mut stream: TcpStream, target: &str) -> Self {
+    pub(crate) fn over(mut stream: S, target: &str) -> Self {
         static SEED: AtomicU8 = AtomicU8::new(0);
         let seed = [SEED.fetch_add(1, Ordering::Relaxed); 32];
         let mut config = Config::default();

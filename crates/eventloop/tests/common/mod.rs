@@ -4,6 +4,8 @@
 pub(crate) mod client;
 pub(crate) mod process;
 pub(crate) mod server;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -182,6 +182,8 @@ impl Handler for Probe {
 /// A running server.
 pub(crate) struct TestServer {
     pub(crate) addr: SocketAddr,
+    /// All that it listens on, in the order in which it was told to.
+    pub(crate) addrs: Vec<SocketAddr>,
     pub(crate) remote: Remote<Task>,
     seen: Receiver<Seen>,
     server: Option<Server<Task>>,
@@ -203,6 +205,7 @@ impl TestServer {
             .expect("a server");
         Self {
             addr: server.addrs()[0],
+            addrs: server.addrs().to_vec(),
             remote: server.remote(),
             seen,
             server: Some(server),

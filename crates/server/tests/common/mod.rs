@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -26,6 +27,8 @@ pub(crate) fn run(args: &[&str]) -> Output {
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wirefan"));
     command.args(args).env_remove("WIREFAN_LOG");
+    // A server that is killed leaves its certificate behind.
+    command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 
@@ -39,8 +42,22 @@ pub(crate) struct Wirefan {
 impl Wirefan {
     /// Starts it with `--listen 127.0.0.1:0`, and waits until it listens.
     pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_on("127.0.0.1:0", args)
+    }
+
+    /// The same over TLS, with a certificate that it makes; returns where that is too.
+    pub(crate) fn start_self_signed(args: &[&str]) -> (Self, PathBuf) {
+        let args = [args, &["--tls-self-signed"]].concat();
+        let server = Self::start_on("wss://127.0.0.1:0", &args);
+        let line = server.line_with("certificate: ");
+        let (_, rest) = line.split_once("certificate: ").unwrap();
+        (server, rest.split(',').next().unwrap().into())
+    }
+
+    /// The same with another address, whose port is 0.
+    pub(crate) fn start_on(listen: &str, args: &[&str]) -> Self {
         let mut child = command(args)
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", listen])
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -1,10 +1,14 @@
 """Python's websockets against `wirefan echo`, in every way in which the two can talk. The URL is the argument."""
 
 import asyncio
+import functools
 import sys
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
+
+# A hundred handshakes of TLS at once take a while on a busy machine.
+connect = functools.partial(connect, open_timeout=60)
 
 URL = sys.argv[1]
 SIZES = [0, 1, 2, 125, 126, 127, 65535, 65536, 65537, 1048576]

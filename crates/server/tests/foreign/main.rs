@@ -15,6 +15,31 @@ use install::{chromium, node, or_skip, python, script, succeeds};
 const CLIENTS: usize = 4;
 const MESSAGES: usize = 100;
 
+/// Whom each of them trusts by this variable of its environment.
+const TRUST: [&str; 2] = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"];
+
+fn echo_over_tls(mut client: Command, name: &str) {
+    let (server, certificate) = Wirefan::start_self_signed(&["echo", "--workers", "2"]);
+    client.envs(TRUST.map(|variable| (variable, &certificate)));
+    client.arg(script(name));
+    client.args([&format!("wss://{}/", server.addr), "shared"]);
+    succeeds(client);
+}
+
+#[test]
+fn echo_over_tls_with_ws_of_npm() {
+    if let Some(node) = or_skip(node()) {
+        echo_over_tls(node, "echo.cjs");
+    }
+}
+
+#[test]
+fn echo_over_tls_with_websockets_of_pypi() {
+    if let Some(python) = or_skip(python()) {
+        echo_over_tls(python, "echo.py");
+    }
+}
+
 fn echo(client: impl Fn() -> Command, name: &str) {
     for mode in ["off", "shared", "per-connection"] {
         let server = Wirefan::start(&["echo", "--workers", "2", "--compression", mode]);
@@ -94,6 +119,18 @@ fn a_history_shared_with_ws_websockets_and_a_browser() {
         }
         server.await_members("/ticks", 1);
     });
+}
+
+#[test]
+fn two_tabs_of_a_browser_talk_over_tls() {
+    let (Some(mut node), Some(chromium)) = (or_skip(node()), or_skip(chromium())) else {
+        return;
+    };
+    let (server, _) = Wirefan::start_self_signed(&["broadcast"]);
+    node.arg(script("chat.cjs"))
+        .arg(format!("https://{}", server.addr))
+        .arg(chromium);
+    succeeds(node);
 }
 
 #[test]
