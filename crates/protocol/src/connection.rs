@@ -233,13 +233,12 @@ impl Connection {
         // Behind a frame that is not the last more may come, up to the limit: without room for it ahead, every
         // fragment would move the message.
         let to_come = if part.fin {
-            part.remaining
+            part.to_come
         } else {
-            partial
-                .room(&self.config)
-                .saturating_sub(part.payload.len() as u64)
+            let room = partial.room(&self.config);
+            room.saturating_sub(part.here as u64)
         };
-        partial.append(part.payload, to_come)?;
+        partial.append(part.payload, part.here, to_come)?;
         if !last {
             return Ok(Data::More);
         }

@@ -18,19 +18,26 @@ pub(crate) struct Decoder {
     spilled: u8,
 }
 
-/// Payload of one frame, as much of it as lies together in the input. It may be empty.
+/// Parts of messages are at most this long, so that what is done with them one after the other (unmasking, checking UTF-8,
+/// copying) is done in the processor's nearest cache.
+const PART: usize = 16 * 1024;
+
+/// Payload of one frame that lies together in the input. It may be empty.
 #[derive(Debug)]
 pub(crate) struct Part<'i> {
     pub(crate) opcode: Opcode,
     pub(crate) fin: bool,
     /// The first frame of a compressed message (RFC 7692 §6).
+    #[cfg_attr(not(feature = "deflate"), expect(dead_code, reason = "none is"))]
     pub(crate) compressed: bool,
     /// The header of this frame has just been read: then this is its payload's length.
     pub(crate) begins: Option<u64>,
     /// Nothing of the frame is left.
     pub(crate) ends: bool,
-    /// Payload bytes of the frame still to come.
-    pub(crate) remaining: u64,
+    /// Payload bytes of the frame that have arrived, those of this part among them.
+    pub(crate) here: usize,
+    /// Payload bytes of the frame that have not arrived.
+    pub(crate) to_come: u64,
     /// Unmasked.
     pub(crate) payload: &'i mut [u8],
 }
@@ -138,11 +145,14 @@ impl Decoder {
             self.remaining = header.len;
             begins = Some(header.len);
         }
-        let payload = input.take(usize::try_from(self.remaining).unwrap_or(usize::MAX));
+        let here = usize::try_from(self.remaining)
+            .map_or(input.len(), |remaining| remaining.min(input.len()));
+        let payload = input.take(here.min(PART));
         if masked {
             apply_mask(payload, self.key, 0);
             self.key = rotate(self.key, payload.len());
         }
+        let to_come = self.remaining;
         self.remaining -= payload.len() as u64;
         Ok(Some(Part {
             opcode: self.opcode,
@@ -150,7 +160,8 @@ impl Decoder {
             compressed,
             begins,
             ends: self.remaining == 0,
-            remaining: self.remaining,
+            here,
+            to_come: to_come - here as u64,
             payload,
         }))
     }

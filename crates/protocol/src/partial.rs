@@ -146,18 +146,22 @@ impl Partial {
         whole.len() + cut.len()
     }
 
-    /// Adds payload; at most `to_come` more bytes of the message will follow it.
-    pub(crate) fn append(&mut self, payload: &[u8], to_come: u64) -> Result<(), Error> {
+    /// Adds payload. It is the first of `here` bytes that have arrived; at most `to_come` more will follow these.
+    pub(crate) fn append(
+        &mut self,
+        payload: &[u8],
+        here: usize,
+        to_come: u64,
+    ) -> Result<(), Error> {
         match &mut self.message {
             Message::Text(text, cut) => {
                 // The cut character is not in the text yet.
-                let more = usize::from(cut.len()) + payload.len();
+                let more = usize::from(cut.len()) + here;
                 text.reserve_exact(growth(text.len(), text.capacity(), more, to_come));
                 cut.append(text, payload)
             }
             Message::Binary(data) | Message::None(data) => {
-                let more = payload.len();
-                data.reserve_exact(growth(data.len(), data.capacity(), more, to_come));
+                data.reserve_exact(growth(data.len(), data.capacity(), here, to_come));
                 data.extend_from_slice(payload);
                 Ok(())
             }
@@ -291,9 +295,9 @@ mod tests {
     fn grows_by_what_arrived_and_never_by_what_is_claimed() {
         let mut partial = Partial::default();
         partial.begin(Kind::Binary);
-        partial.append(&[0; 10], 1 << 40).unwrap();
+        partial.append(&[0; 10], 10, 1 << 40).unwrap();
         assert!(partial.capacity() <= 20, "{}", partial.capacity());
-        partial.append(&[0; 1000], 1 << 40).unwrap();
+        partial.append(&[0; 1000], 1000, 1 << 40).unwrap();
         assert!(partial.capacity() <= 2020, "{}", partial.capacity());
     }
 
@@ -301,7 +305,7 @@ mod tests {
     fn a_message_that_is_nearly_here_is_not_overshot() {
         let mut partial = Partial::default();
         partial.begin(Kind::Binary);
-        partial.append(&[0; 1000], 24).unwrap();
+        partial.append(&[0; 1000], 1000, 24).unwrap();
         assert_eq!(partial.capacity(), 1024);
     }
 
@@ -309,9 +313,9 @@ mod tests {
     fn a_cut_character_is_reckoned_with() {
         let mut partial = Partial::default();
         partial.begin(Kind::Text);
-        partial.append(b"abc\xf0\x9f\x92", 9).unwrap();
+        partial.append(b"abc\xf0\x9f\x92", 6, 9).unwrap();
         assert_eq!(partial.capacity(), 12);
-        partial.append(b"\xa9abcdefgh", 0).unwrap();
+        partial.append(b"\xa9abcdefgh", 9, 0).unwrap();
         assert_eq!(partial.capacity(), 15, "by what it takes");
     }
 
@@ -333,7 +337,7 @@ mod tests {
     fn memory_outlives_the_message() {
         let mut partial = Partial::default();
         partial.begin(Kind::Text);
-        partial.append(b"some text", 0).unwrap();
+        partial.append(b"some text", 9, 0).unwrap();
         partial.clear();
         assert!(partial.is_idle() && partial.capacity() >= 9);
         partial.begin(Kind::Binary);

@@ -16,7 +16,7 @@ use crate::{Header, Kind};
 
 /// Spares are kept up to this many, and up to this many bytes in all: a huge message leaves nothing behind.
 const SPARES: usize = 16;
-const SPARE_BYTES: usize = 2 * 1024 * 1024;
+const SPARE_BYTES: usize = 4 * 1024 * 1024;
 
 /// A compression buffer that has grown beyond this is given back.
 #[cfg(feature = "deflate")]
@@ -115,7 +115,7 @@ fn kept(buffer: &mut Vec<u8>) -> &mut Vec<u8> {
 
 /// Memory for messages that do not arrive in one piece: one for each thread, shared by its connections.
 ///
-/// It keeps a few spare buffers (at most 16, at most 2 MiB in all), so that connections own none while they are quiet.
+/// It keeps a few spare buffers (at most 16, at most 4 MiB in all), so that connections own none while they are quiet.
 ///
 /// ```
 /// use wirefan_protocol::RecvScratch;
@@ -245,7 +245,7 @@ mod tests {
         for kind in [Kind::Text, Kind::Binary] {
             let mut partial = scratch.take();
             partial.begin(kind);
-            partial.append(b"Hello", 0).unwrap();
+            partial.append(b"Hello", 5, 0).unwrap();
             let _ = scratch.deliver(partial);
             let (text, binary) = match kind {
                 Kind::Text => (Some("Hello".into()), None),
@@ -268,7 +268,7 @@ mod tests {
         let filled = |len: usize| {
             let mut partial = Box::new(Partial::default());
             partial.begin(Kind::Binary);
-            partial.append(&alloc::vec![0; len], 0).unwrap();
+            partial.append(&alloc::vec![0; len], len, 0).unwrap();
             partial
         };
         for _ in 0..40 {
@@ -281,11 +281,13 @@ mod tests {
         }
         assert_eq!(
             (scratch.spares.len(), scratch.spare_bytes),
-            (2, SPARE_BYTES)
+            (4, SPARE_BYTES)
         );
         scratch.put_back(filled(16 * 1024 * 1024));
-        assert_eq!(scratch.spares.len(), 2);
-        drop((scratch.take(), scratch.take()));
+        assert_eq!(scratch.spares.len(), 4);
+        for _ in 0..4 {
+            drop(scratch.take());
+        }
         assert_eq!(scratch.spare_bytes, 0);
     }
 }

@@ -20,6 +20,8 @@ pub(crate) fn validate_known(bytes: &[u8], ascii: bool) -> Result<&str, Error> {
     if bytes.len() >= SHORT || !ascii {
         return simdutf8::basic::from_utf8(bytes).map_err(|_| Error::InvalidUtf8);
     }
+    #[cfg(not(feature = "std"))]
+    let _ = ascii;
     core::str::from_utf8(bytes).map_err(|_| Error::InvalidUtf8)
 }
 

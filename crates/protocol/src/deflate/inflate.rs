@@ -115,7 +115,8 @@ impl Inflation {
             let idle = step.used == 0 && step.output.is_empty();
             let (more, invalid) = (step.more, step.invalid);
             input = input.get(step.used..).unwrap_or_default();
-            message.append(step.output, room - step.output.len() as u64)?;
+            let len = step.output.len();
+            message.append(step.output, len, room - len as u64)?;
             self.check_ratio(message.len(), config)?;
             if invalid {
                 return Err(Error::DeflateInvalid);
