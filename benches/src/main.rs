@@ -1,12 +1,16 @@
-//! Compares servers: builds them, loads them in turn, and writes what came out. This file: the options, and the order of
-//! things. `README.md` tells how to read the results.
+//! Compares servers: builds them, loads them in turn, and writes what came out; and counts the instructions of the hot
+//! paths. This file: the options, and the order of things. `README.md` tells how to read the results.
 
 mod bars;
+mod baseline;
 mod builds;
 mod chart;
+mod echo;
 mod error;
 mod growth;
 mod head2head;
+mod hot;
+mod instructions;
 mod load;
 mod machine;
 mod peers;
@@ -52,6 +56,7 @@ Examples:
   cargo run --release -p wirefan-benches -- head2head wirefan limit --row e16d32
   cargo run --release -p wirefan-benches -- head2head wirefan /old/wirefan --row e1kd8 --pairs 20
   cargo run --release -p wirefan-benches -- growth
+  cargo run --release -p wirefan-benches -- instructions
 
 Everything is built and installed below target/compare. Leave the machine alone meanwhile."
 )]
@@ -68,6 +73,18 @@ enum Task {
     Head2head(Head2head),
     /// Cost by the number of connections and subscribers
     Growth(Growth),
+    /// Instructions of the hot paths against the committed baseline; 5 % more fail, and without valgrind it ends with 3
+    Instructions {
+        /// Make what is counted the new baseline
+        #[arg(long)]
+        write: bool,
+    },
+    /// Runs a path whose instructions are counted
+    #[command(hide = true)]
+    Hot { name: String, runs: u64 },
+    /// Echoes until standard input ends, for its instructions to be counted
+    #[command(hide = true)]
+    EchoServer,
     /// Opens connections at once and prints how long the first messages took
     #[command(hide = true)]
     Storm { port: u16, connections: usize },
@@ -165,6 +182,15 @@ fn main() -> ExitCode {
         Task::Head2head(options) => head2head(&options),
         Task::Growth(options) => growth(&options),
         Task::Storm { port, connections } => storm::run(port, connections),
+        Task::Instructions { write } => match instructions::run(write) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Task::Hot { name, runs } => match hot::run(&name, runs) {
+            true => Ok(()),
+            false => Err(Error::Missing(format!("{name} is no hot path"))),
+        },
+        Task::EchoServer => echo::serve().map_err(Error::io("the echo server")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

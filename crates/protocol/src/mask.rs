@@ -38,13 +38,12 @@ pub(crate) fn unmask_short(frame: &mut [u8], head: usize, key: [u8; 4]) -> (&mut
     let shift = (frame.as_ptr().addr() + head) % size_of::<usize>();
     let to = if shift <= head { head - shift } else { head };
     let ascii = match len {
-        32.. => unmask_in_chunks::<32>(frame, head, to, key),
-        16.. => unmask_in_chunks::<16>(frame, head, to, key),
-        8.. => unmask_in_chunks::<8>(frame, head, to, key),
-        4.. => unmask_in_chunks::<4>(frame, head, to, key),
+        32.. => unmask_words::<4>(frame, head, to, key),
+        16.. => unmask_words::<2>(frame, head, to, key),
+        8.. => unmask_words::<1>(frame, head, to, key),
         _ => {
             let mut seen = 0;
-            for (i, key) in (0..len).zip(key) {
+            for (i, key) in (0..len).zip(key.into_iter().cycle()) {
                 frame[to + i] = frame[head + i] ^ key;
                 seen |= frame[to + i];
             }
@@ -54,37 +53,38 @@ pub(crate) fn unmask_short(frame: &mut [u8], head: usize, key: [u8; 4]) -> (&mut
     (&mut frame[to..to + len], ascii)
 }
 
-/// Unmasks `frame[from..]`, at least `N` bytes, to `to`, which is not behind that.
+/// Unmasks `frame[from..]`, at least `N` words, to `to`, which is not behind that.
 #[inline]
-fn unmask_in_chunks<const N: usize>(
-    frame: &mut [u8],
-    from: usize,
-    to: usize,
-    key: [u8; 4],
-) -> bool {
-    let chunk = |frame: &[u8], at: usize, key: [u8; 4]| -> [u8; N] {
-        let mut bytes = [0; N];
-        bytes.copy_from_slice(&frame[at..at + N]);
-        for (i, byte) in bytes.iter_mut().enumerate() {
-            *byte ^= key[i % 4];
+fn unmask_words<const N: usize>(frame: &mut [u8], from: usize, to: usize, key: [u8; 4]) -> bool {
+    let read = |frame: &[u8], at: usize, key: [u8; 4]| -> [u64; N] {
+        let key = u64::from(u32::from_ne_bytes(key));
+        let mut words = [key | key << 32; N];
+        let (bytes, _) = frame[at..at + 8 * N].as_chunks();
+        for (word, bytes) in words.iter_mut().zip(bytes) {
+            *word ^= u64::from_ne_bytes(*bytes);
         }
-        bytes
+        words
     };
-    let last = frame.len() - from - N;
-    // Read before the others are written over it.
-    let end = chunk(frame, from + last, rotate(key, last));
-    let mut seen = end;
-    let mut done = 0;
-    while done < last {
-        let bytes = chunk(frame, from + done, key);
-        frame[to + done..to + done + N].copy_from_slice(&bytes);
-        for (seen, byte) in seen.iter_mut().zip(bytes) {
-            *seen |= byte;
+    let write = |frame: &mut [u8], at: usize, words: [u64; N]| {
+        let (bytes, _) = frame[at..at + 8 * N].as_chunks_mut();
+        for (bytes, word) in bytes.iter_mut().zip(words) {
+            *bytes = word.to_ne_bytes();
         }
-        done += N;
+    };
+    let last = frame.len() - from - 8 * N;
+    // Read before the others are written over it.
+    let end = read(frame, from + last, rotate(key, last));
+    let (mut seen, mut done) = (end, 0);
+    while done < last {
+        let words = read(frame, from + done, key);
+        write(frame, to + done, words);
+        for (seen, word) in seen.iter_mut().zip(words) {
+            *seen |= word;
+        }
+        done += 8 * N;
     }
-    frame[to + last..to + last + N].copy_from_slice(&end);
-    seen.iter().fold(0, |all, byte| all | byte) < 0x80
+    write(frame, to + last, end);
+    seen.iter().fold(0, |all, word| all | word) & 0x8080_8080_8080_8080 == 0
 }
 
 /// The key as it stands `offset` bytes further on.
