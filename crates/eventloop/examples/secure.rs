@@ -32,9 +32,10 @@ impl Handler for Echo {
     fn open(&mut self, conn: &mut Conn<'_, ()>) {
         // `None` on a plain port: one server may have both.
         let version = conn.tls().and_then(|tls| tls.version());
-        let text = version.map_or("not encrypted".into(), |version| {
-            format!("encrypted with {version:?}")
-        });
+        let text = match version {
+            Some(version) => format!("encrypted with {version:?}"),
+            None => "not encrypted".to_owned(),
+        };
         let _ = conn.send_text(&text);
     }
 
