@@ -1,8 +1,9 @@
 //! The smallest server on the event loop: every message goes back to its sender.
 //!
-//! `cargo run --release -p wirefan-eventloop --example echo`, then connect to ws://127.0.0.1:9001/.
+//! `cargo run --release -p wirefan-eventloop --example echo`, then `npx wscat -c ws://127.0.0.1:9001/` or
+//! `python -m websockets ws://127.0.0.1:9001/`. Another address is the first argument.
 
-use std::io;
+use std::{env, io};
 
 use wirefan_eventloop::{Caller, Conn, Ctx, Decision, Handler, Message, Server};
 use wirefan_protocol::handshake::Request;
@@ -23,8 +24,9 @@ impl Handler for Echo {
 }
 
 fn main() -> io::Result<()> {
+    let address = env::args().nth(1);
     let server = Server::builder()
-        .listen("127.0.0.1:9001")?
+        .listen(address.as_deref().unwrap_or("127.0.0.1:9001"))?
         .start(|_| Echo)?;
     println!("echo on ws://{}/", server.addrs()[0]);
     server.join()

@@ -65,8 +65,11 @@ pub use tls::TlsFailure;
 pub use tls::{ClientAuth, PemSource, Tls, TlsBuilder, TlsError, TlsSession};
 pub use wirefan_protocol::Timeouts;
 
-/// The examples of the README compile.
+/// The examples of the README compile, and those of the pages in docs/ that are about the loop.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../../../docs/moving-from/tungstenite.md")]
+#[doc = include_str!("../../../docs/moving-from/ws.md")]
+#[doc = include_str!("../../../docs/moving-from/python-websockets.md")]
 #[derive(Debug)]
 pub struct Readme;

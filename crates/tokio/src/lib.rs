@@ -33,3 +33,11 @@ pub use wirefan_protocol::handshake::{self, ClientRequest};
 pub use wirefan_protocol::{
     Agreed, CloseCode, Config, DeflateConfig, Event, Role, SendError, State,
 };
+
+/// The code in docs/ that needs tokio compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/linking.md")]
+#[doc = include_str!("../../../docs/moving-from/tokio-tungstenite.md")]
+#[doc = include_str!("../../../docs/moving-from/fastwebsockets.md")]
+#[derive(Debug)]
+pub struct Pages;

@@ -261,9 +261,12 @@ impl<S: Read + Write> Client<S> {
 
     /// Expects a Close with this code and then the end of the transport, messages and pings before passed over.
     pub(crate) fn expect_close(&mut self, code: CloseCode) {
+        let start = Instant::now();
         loop {
             match self.next() {
-                Received::Text(_) | Received::Binary(_) | Received::Ping(_) => {}
+                Received::Text(_) | Received::Binary(_) | Received::Ping(_) => {
+                    assert!(start.elapsed() < PATIENCE, "no Close came");
+                }
                 Received::Close(received, _) => {
                     assert_eq!(received, Some(code));
                     assert_eq!(self.next(), Received::End);
