@@ -105,7 +105,8 @@ mod tests {
     #[test]
     fn a_short_payload_is_the_same_wherever_it_lies() {
         let key = [0x81, 0x20, 0xfe, 3];
-        for len in 0..SHORT {
+        // All of them would keep Miri busy for minutes.
+        for len in (0..SHORT).step_by(if cfg!(miri) { 5 } else { 1 }) {
             for (head, lead, high) in (0..8).flat_map(|lead| [(6, lead, 0), (8, lead, 0x80)]) {
                 let plain: Vec<u8> = (0..len).map(|i| (i * 7) as u8 & 0x7f).collect();
                 for place in [None, Some(0), Some(len / 2), Some(len.saturating_sub(1))] {
