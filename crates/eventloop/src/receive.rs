@@ -234,8 +234,8 @@ impl<H: Handler> Worker<H> {
 
     /// Messages of an open connection.
     fn receive(&mut self, index: u32, mut input: Input<'_>) {
-        let peer = self.core.slots.get_mut(index).map(|slot| slot.peer.take());
-        let Some(Some(mut peer)) = peer else {
+        let slot = self.core.slots.get_mut(index);
+        let Some(mut peer) = slot.and_then(|slot| slot.peer.take()) else {
             let _ = input.into_rest();
             return;
         };
@@ -327,8 +327,8 @@ impl<H: Handler> Worker<H> {
         index: u32,
         call: impl FnOnce(&mut H, &mut Conn<'_, H::Peer>),
     ) {
-        let peer = self.core.slots.get_mut(index).map(|slot| slot.peer.take());
-        let Some(Some(mut peer)) = peer else {
+        let slot = self.core.slots.get_mut(index);
+        let Some(mut peer) = slot.and_then(|slot| slot.peer.take()) else {
             return;
         };
         let mut conn = Conn {

@@ -109,7 +109,7 @@ impl Connection {
         {
             return Some(match kind {
                 Kind::Binary => Event::Binary(payload),
-                Kind::Text => match utf8::validate_known(payload, ascii) {
+                Kind::Text => match utf8::validate_likely(payload, ascii) {
                     Ok(text) => Event::Text(text),
                     Err(error) => self.fail(error, input, out),
                 },

@@ -74,8 +74,8 @@ impl Partial {
         };
     }
 
-    /// A frame of `len` bytes begins: counts it, if the message is a fragmented one, and checks what it would make of
-    /// the message before any of it is kept.
+    /// A frame of `len` bytes begins: counts it, and checks what it would make of the message before any of it is kept.
+    /// `fragment`: it is not the whole message, so that without a payload it is an empty fragment.
     pub(crate) fn count_frame(
         &mut self,
         len: u64,

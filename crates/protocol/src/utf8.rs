@@ -9,12 +9,12 @@ use crate::mask::SHORT;
 /// Checks a whole text.
 #[inline]
 pub(crate) fn validate(bytes: &[u8]) -> Result<&str, Error> {
-    validate_known(bytes, bytes.len() < 64)
+    validate_likely(bytes, bytes.len() < 64)
 }
 
-/// The same, where it is known whether all of it is ASCII.
+/// The same, with a guess whether all of it is ASCII: that decides who checks it, and not what is found.
 #[inline]
-pub(crate) fn validate_known(bytes: &[u8], ascii: bool) -> Result<&str, Error> {
+pub(crate) fn validate_likely(bytes: &[u8], ascii: bool) -> Result<&str, Error> {
     #[cfg(feature = "std")]
     // Short ASCII is fastest with the standard library; everything else with SIMD, by a factor of up to ten.
     if bytes.len() >= SHORT || !ascii {
