@@ -41,6 +41,12 @@ impl<P> Conn<'_, P> {
         self.core.slots.get(self.slot)?.socket.tls()
     }
 
+    /// What the server answered to the handshake, where we have dialled; `None` on a connection that was accepted.
+    #[cfg(feature = "client")]
+    pub fn response(&self) -> Option<&crate::client::Response> {
+        self.core.dialled.responses.get(&self.slot).map(|it| &**it)
+    }
+
     /// Sends a message.
     #[inline]
     pub fn send(&mut self, message: Message<'_>) -> Sent {

@@ -83,6 +83,14 @@ impl<P> Ctx<'_, P> {
         self.core.slots.get(index)?.socket.tls()
     }
 
+    /// Opens a connection to somewhere else, on this worker. [`Handler::open`](crate::Handler::open) tells when it is open,
+    /// [`Handler::closed`](crate::Handler::closed) that it is not any more, or never was; `peer` comes back there in either
+    /// case. Until it is open nothing can be sent to it; [`close`](Self::close) gives it up.
+    #[cfg(feature = "client")]
+    pub fn dial(&mut self, dial: crate::Dial, peer: P) -> ConnId {
+        self.core.dial(dial, peer)
+    }
+
     /// How many members a topic has, on all workers.
     pub fn members(&self, topic: &str) -> usize {
         self.core.topics.members(topic)

@@ -77,6 +77,8 @@ impl<H: Handler> EventLoop<H> {
             }
             self.accept();
             self.admit_arrivals();
+            #[cfg(feature = "client")]
+            self.dial();
             // With more sockets ready than were told, the others are heard before any deadline strikes.
             self.worker.turn(events.iter().count() < EVENTS);
         }
@@ -130,6 +132,17 @@ impl<H: Handler> EventLoop<H> {
     fn admit_arrivals(&mut self) {
         for arrival in mem::take(&mut self.worker.arrivals) {
             admit(&mut self.worker, &self.poll, arrival);
+        }
+    }
+
+    #[cfg(feature = "client")]
+    fn dial(&mut self) {
+        if !self.worker.core.dialled.wanted.is_empty() {
+            let mut sockets = crate::client::Sockets {
+                registry: self.poll.registry(),
+                mailbox: self.worker.mailbox(),
+            };
+            self.worker.drive_dials(&mut sockets);
         }
     }
 

@@ -61,7 +61,10 @@ impl<P> Core<P> {
                     .binary_search_by_key(&run.topic, |lane| lane.0);
                 if let Ok(place) = first {
                     let lane = &fan_out.lanes[fan_out.first_lanes[place].1 + run.lane];
-                    left_out |= self.queue_within(index, part(lane, run.start, run.end));
+                    let frames = part(lane, run.start, run.end);
+                    #[cfg(feature = "client")]
+                    let frames = self.in_form_for(index, frames);
+                    left_out |= self.queue_within(index, frames);
                 }
             }
             if left_out {
@@ -95,7 +98,7 @@ impl<P> Core<P> {
                 continue;
             }
             slot.liveness.active(self.now);
-            if member.spoke || slot.memberships.len() > 1 {
+            if member.spoke || slot.memberships.len() > 1 || slot.is_dialled() {
                 mixed.push(member.slot);
                 continue;
             }
@@ -135,6 +138,9 @@ impl<P> Core<P> {
         if let Some(slot) = self.slots.get(index) {
             for membership in &slot.memberships {
                 self.topics.lose(*membership);
+            }
+            if slot.is_dialled() {
+                self.forget_sent(index);
             }
         }
     }

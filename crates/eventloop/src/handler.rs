@@ -49,12 +49,17 @@ pub trait Handler: Sized + 'static {
     ///
     /// Plain HTTP requests come here too: [`Request::is_websocket`] tells. They can only be answered; accepting one
     /// answers 426.
+    ///
+    /// It is not called for what this loop has dialled. Default: 404.
     fn request(
         &mut self,
         request: &Request<'_>,
         caller: Caller,
         server: &mut Ctx<'_, Self::Peer>,
-    ) -> Decision<Self::Peer>;
+    ) -> Decision<Self::Peer> {
+        let _ = (request, caller, server);
+        Decision::Answer(Reply::text(404, "not found"))
+    }
 
     /// The connection is open.
     fn open(&mut self, conn: &mut Conn<'_, Self::Peer>) {
@@ -74,7 +79,8 @@ pub trait Handler: Sized + 'static {
         let _ = conn;
     }
 
-    /// The last call for this caller, exactly once. `peer` is `None` where no connection was opened.
+    /// The last call for this caller, exactly once. `peer` is `None` where no connection was opened, unless we had dialled
+    /// it.
     fn closed(
         &mut self,
         peer: Option<Self::Peer>,
@@ -200,6 +206,9 @@ pub enum CloseCause {
     Tls(TlsFailure),
     /// TLS came where plain HTTP is spoken.
     TlsOnPlainPort,
+    /// What was dialled did not open.
+    #[cfg(feature = "client")]
+    Dial(crate::DialError),
 }
 
 impl CloseCause {
@@ -222,6 +231,8 @@ impl CloseCause {
             Self::TooManyConnections => "too_many_connections",
             Self::Tls(failure) => failure.name(),
             Self::TlsOnPlainPort => "tls_on_plain_port",
+            #[cfg(feature = "client")]
+            Self::Dial(error) => error.name(),
         }
     }
 }
@@ -257,6 +268,8 @@ impl fmt::Display for CloseCause {
             Self::TooManyConnections => f.write_str("too many connections"),
             Self::Tls(failure) => failure.fmt(f),
             Self::TlsOnPlainPort => f.write_str("TLS on a plain port"),
+            #[cfg(feature = "client")]
+            Self::Dial(error) => error.fmt(f),
         }
     }
 }

@@ -14,12 +14,16 @@
 //! * [`Backpressure`] and [`Timeouts`] say what becomes of peers that are slow or gone; [`CloseCause`] says what became of
 //!   each.
 //!
+//! With the feature `client` the loop also dials: see [`client`].
+//!
 //! A broadcast is framed once, and compressed once, whoever listens; an idle connection owns no buffer. The order in
 //! which messages arrive is promised: each member of a topic sees every publisher's messages in the order published, and
 //! direct messages and those of topics in the order in which one handler sent them.
 #![forbid(unsafe_code)]
 #![warn(clippy::expect_used, clippy::unwrap_used)]
 
+#[cfg(feature = "client")]
+pub mod client;
 mod conn;
 
 mod ctx;
@@ -49,6 +53,8 @@ mod transport;
 mod wheel;
 mod worker;
 
+#[cfg(feature = "client")]
+pub use client::{Client, Dial, DialError};
 pub use conn::Conn;
 pub use ctx::Ctx;
 pub use handler::{Acceptance, Caller, CloseCause, Decision, Handler, Message, Sent};

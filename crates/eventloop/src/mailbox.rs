@@ -33,6 +33,8 @@ pub(crate) enum Mail<N> {
     Note(N),
     /// A connection that another worker accepted.
     Accepted(Arrival),
+    #[cfg(feature = "client")]
+    Client(crate::client::Letter),
     /// Close everything and end, at the latest after this time.
     Shutdown(Duration),
 }

@@ -9,6 +9,8 @@ pub(crate) struct PeerAddr {
     ip: [u8; 16],
     port: u16,
     v4: bool,
+    /// It is we who have come to it. Here is the only byte left for that.
+    pub(crate) dialled: bool,
 }
 
 /// Where a link-local address (fe80::/64) has only zeros (RFC 4291 §2.5.6), and its interface is kept meanwhile.
@@ -30,6 +32,7 @@ impl From<SocketAddr> for PeerAddr {
             ip,
             port: addr.port(),
             v4: addr.is_ipv4(),
+            dialled: false,
         }
     }
 }

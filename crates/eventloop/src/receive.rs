@@ -97,6 +97,10 @@ impl<H: Handler> Worker<H> {
             self.shake_hands(index, handshake, &mut input);
             self.core.out_head = self.core.out.len();
         }
+        #[cfg(feature = "client")]
+        if let Some(Stage::Dialling(_)) = self.core.slots.get(index).map(|slot| &slot.stage) {
+            self.dial_input(index, &mut input);
+        }
         self.open_and_receive(index, input);
     }
 
@@ -311,6 +315,8 @@ impl<H: Handler> Worker<H> {
                 lost
             }
             Stage::Handshake(_) | Stage::Held(_) => true,
+            #[cfg(feature = "client")]
+            Stage::Dialling(_) => return self.dial_at_end(index),
             // A client may end its side behind a request and still read the answer.
             Stage::Draining => slot.flags.shut,
         };

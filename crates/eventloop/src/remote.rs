@@ -28,6 +28,9 @@ use crate::{ConnId, Handler};
 pub struct Remote<N> {
     pub(crate) mailboxes: Arc<[Arc<Mailbox<N>>]>,
     pub(crate) directory: Arc<Directory>,
+    /// What the handler keeps for a connection.
+    #[cfg(feature = "client")]
+    pub(crate) peer: core::any::TypeId,
 }
 
 impl<N> Clone for Remote<N> {
@@ -35,6 +38,8 @@ impl<N> Clone for Remote<N> {
         Self {
             mailboxes: Arc::clone(&self.mailboxes),
             directory: Arc::clone(&self.directory),
+            #[cfg(feature = "client")]
+            peer: self.peer,
         }
     }
 }
@@ -113,6 +118,33 @@ impl<N> Remote<N> {
             .get(worker)
             .ok_or(MailboxFull)?
             .offer(Mail::Note(note))
+    }
+
+    /// Has one worker open a connection to somewhere else, as [`Ctx::dial`](crate::Ctx::dial).
+    ///
+    /// # Errors
+    ///
+    /// [`MailboxFull`], also where there is no such worker.
+    ///
+    /// # Panics
+    ///
+    /// `P` is not the handler's [`Peer`](Handler::Peer).
+    #[cfg(feature = "client")]
+    pub fn dial<P: Send + 'static>(
+        &self,
+        worker: usize,
+        dial: crate::Dial,
+        peer: P,
+    ) -> Result<(), MailboxFull> {
+        assert!(
+            self.peer == core::any::TypeId::of::<P>(),
+            "the handler keeps something else for a connection"
+        );
+        let letter = crate::client::Letter::dial(dial, peer);
+        self.mailboxes
+            .get(worker)
+            .ok_or(MailboxFull)?
+            .offer(Mail::Client(letter))
     }
 
     /// The number of workers.

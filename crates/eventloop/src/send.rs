@@ -184,11 +184,19 @@ impl<P> Core<P> {
             Stage::Open(connection) => connection.state() == State::Closed,
             Stage::Draining => !slot.flags.shut,
             Stage::Handshake(_) | Stage::Held(_) => false,
+            #[cfg(feature = "client")]
+            Stage::Dialling(_) => false,
         };
         if !done {
             return;
         }
-        // RFC 6455 §7.1.1: the server ends the transport first. With unread input that would reset it, and the reset
+        // RFC 6455 §7.1.1: the client waits for the server to end the transport.
+        if slot.is_dialled() && slot.flags.peer_closed && !slot.flags.at_end {
+            slot.liveness.closing(self.now);
+            self.read_again(index);
+            return self.arm(index);
+        }
+        // And the server does so first. With unread input that would reset it, and the reset
         // could overtake our Close: then only our side is shut, and the rest read away.
         if slot.flags.at_end || (slot.flags.peer_closed && !slot.flags.readable) {
             return self.end_as_known(index);
@@ -221,7 +229,11 @@ impl<P> Core<P> {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
-        let due = slot.liveness.poll_timeout(&self.settings.timeouts);
+        let due = match &slot.stage {
+            #[cfg(feature = "client")]
+            Stage::Dialling(dialling) => Some(dialling.due()),
+            _ => slot.liveness.poll_timeout(&self.settings.timeouts),
+        };
         let due = due.map_or(slot.timer, |due| due.min(slot.timer));
         if due < slot.armed {
             slot.armed = self.wheel.insert(index, due);

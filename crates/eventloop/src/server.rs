@@ -218,6 +218,14 @@ impl ServerBuilder {
                 "no address to listen on",
             ));
         }
+        self.launch(make)
+    }
+
+    /// Starts the workers, whether there is an address or not.
+    pub(crate) fn launch<H: Handler>(
+        self,
+        make: impl Fn(WorkerInfo<H>) -> H + Send + Clone + 'static,
+    ) -> io::Result<Server<H::Note>> {
         let mut listeners: Vec<Vec<_>> = (0..self.workers).map(|_| Vec::new()).collect();
         let mut addrs = Vec::new();
         let sockets = if self.share_port { self.workers } else { 1 };
@@ -251,6 +259,8 @@ impl ServerBuilder {
         let remote = Remote {
             mailboxes: Arc::clone(&shared.mailboxes),
             directory: Arc::clone(&shared.directory),
+            #[cfg(feature = "client")]
+            peer: core::any::TypeId::of::<H::Peer>(),
         };
         let mut threads = Vec::new();
         for ((poll, listeners), index) in polls.into_iter().zip(listeners).zip(0..) {

@@ -40,6 +40,9 @@ pub(crate) enum Stage {
     Handshake(ServerHandshake),
     /// The handler decides later.
     Held(Box<Held>),
+    /// We are to connect and be answered.
+    #[cfg(feature = "client")]
+    Dialling(Box<crate::client::Dialling>),
     /// A WebSocket connection, until it is closed.
     Open(Connection),
     /// Nothing more is said: what is left is written, our side is shut, and the peer's end is awaited.
@@ -131,6 +134,12 @@ impl<P> Slot<P> {
                 // No message is handed out any more: what is read is the peer's Close, or thrown away.
                 _ => true,
             }
+    }
+
+    /// Whether we have dialled, and are the client.
+    #[inline]
+    pub(crate) fn is_dialled(&self) -> bool {
+        self.addr.dialled
     }
 
     /// The first cause counts.

@@ -51,6 +51,8 @@ pub(crate) struct Core<P> {
     pub(crate) decided: Vec<(u32, Decision<P>)>,
     pub(crate) fan_out: FanOut,
     pub(crate) spares: Spares,
+    #[cfg(feature = "client")]
+    pub(crate) dialled: crate::client::Dialled,
 }
 
 impl<P> Core<P> {
@@ -81,6 +83,8 @@ impl<P> Core<P> {
             decided: Vec::new(),
             fan_out: FanOut::default(),
             spares: Spares::default(),
+            #[cfg(feature = "client")]
+            dialled: crate::client::Dialled::default(),
         }
     }
 
@@ -140,11 +144,14 @@ impl<P> Core<P> {
             return Sent::Dropped;
         };
         slot.liveness.active(self.now);
+        let masks = slot.is_dialled();
         let Stage::Open(connection) = &mut slot.stage else {
             return Sent::Dropped;
         };
-        if connection.compresses(payload.len()) && !self.topics.is_in_step(&slot.memberships) {
-            return self.send_compressed(index, kind, payload);
+        let compresses =
+            connection.compresses(payload.len()) && !self.topics.is_in_step(&slot.memberships);
+        if masks || compresses {
+            return self.send_changed(index, kind, payload);
         }
         let Ok(header) = connection.send_header(kind, payload.len()) else {
             return Sent::Dropped;
@@ -165,8 +172,8 @@ impl<P> Core<P> {
         self.sent(index)
     }
 
-    /// Sends a message for which the connection has a compressor.
-    fn send_compressed(&mut self, index: u32, kind: Kind, payload: &[u8]) -> Sent {
+    /// Sends a message that the connection compresses or masks.
+    fn send_changed(&mut self, index: u32, kind: Kind, payload: &[u8]) -> Sent {
         let Some(slot) = self.slots.get_mut(index) else {
             return Sent::Dropped;
         };
@@ -236,6 +243,11 @@ impl<P> Core<P> {
         self.settle(index);
         let mut frame = Vec::new();
         let slot = self.slots.get_mut(index).ok_or(SendError::AfterClose)?;
+        #[cfg(feature = "client")]
+        if let Stage::Dialling(_) = slot.stage {
+            self.end(index, cause);
+            return Ok(());
+        }
         slot.open()
             .ok_or(SendError::AfterClose)?
             .close(code, reason, &mut frame)?;
@@ -319,6 +331,8 @@ impl<P> Core<P> {
             let deflate = slot
                 .open()
                 .and_then(|connection| connection.agreed().deflate());
+            // What is masked is no connection's but its own.
+            let deflate = deflate.filter(|_| !slot.is_dialled());
             let alone = slot.memberships.is_empty();
             slot.memberships
                 .push(self.topics.join(name, index, deflate, alone));
@@ -459,7 +473,7 @@ impl<P> Core<P> {
                 && self
                     .slots
                     .get(index)
-                    .is_some_and(|slot| slot.outbox.is_none())
+                    .is_some_and(|slot| slot.outbox.is_none() && !slot.is_dialled())
             {
                 self.out.extend_from_slice(bytes);
                 continue;
@@ -468,6 +482,8 @@ impl<P> Core<P> {
             if self.current == Some(index) {
                 self.flush_current();
             }
+            #[cfg(feature = "client")]
+            let bytes = self.in_form_for(index, bytes);
             left_out |= self.queue_within(index, bytes);
         }
         self.fan_out.runs = runs;

@@ -34,6 +34,11 @@ pub(crate) trait Socket: Send {
     fn take_heard(&mut self) -> bool {
         false
     }
+    /// Whether connecting has come to its end; its failure is an error.
+    #[cfg(feature = "client")]
+    fn is_connected(&self) -> io::Result<bool> {
+        Ok(true)
+    }
     /// Whether the peer's side has ended without such a word, which somebody else may have brought about.
     fn was_cut(&self) -> bool {
         false
@@ -45,6 +50,9 @@ pub(crate) enum Transport {
     Tcp(TcpStream),
     /// TLS over TCP, in a block of its own: a plain connection does not pay for it.
     Tls(Box<TlsStream>),
+    /// None yet: we are to connect it.
+    #[cfg(feature = "client")]
+    Unconnected,
     /// Anything else.
     #[cfg(test)]
     Other(Box<dyn Socket>),
@@ -56,6 +64,8 @@ impl Transport {
         match self {
             Self::Tcp(stream) => Some(stream),
             Self::Tls(stream) => Some(stream.socket()),
+            #[cfg(feature = "client")]
+            Self::Unconnected => None,
             #[cfg(test)]
             Self::Other(_) => None,
         }
@@ -66,8 +76,22 @@ impl Transport {
         match self {
             Self::Tcp(stream) => stream.short_read_drains(),
             Self::Tls(stream) => stream.short_read_drains(),
+            #[cfg(feature = "client")]
+            Self::Unconnected => true,
             #[cfg(test)]
             Self::Other(socket) => socket.short_read_drains(),
+        }
+    }
+
+    /// Whether connecting has come to its end.
+    #[cfg(feature = "client")]
+    pub(crate) fn is_connected(&self) -> io::Result<bool> {
+        match self {
+            Self::Tcp(stream) => stream.is_connected(),
+            Self::Tls(_) => Ok(true),
+            Self::Unconnected => Ok(false),
+            #[cfg(test)]
+            Self::Other(socket) => socket.is_connected(),
         }
     }
 
@@ -76,6 +100,8 @@ impl Transport {
         retry(|| match self {
             Self::Tcp(stream) => Read::read(stream, buffer),
             Self::Tls(stream) => stream.read(buffer),
+            #[cfg(feature = "client")]
+            Self::Unconnected => Err(io::ErrorKind::WouldBlock.into()),
             #[cfg(test)]
             Self::Other(socket) => socket.read(buffer),
         })
@@ -86,6 +112,8 @@ impl Transport {
         retry(|| match self {
             Self::Tcp(stream) => Write::write(stream, bytes),
             Self::Tls(stream) => stream.write_vectored(&[IoSlice::new(bytes)]),
+            #[cfg(feature = "client")]
+            Self::Unconnected => Err(io::ErrorKind::WouldBlock.into()),
             #[cfg(test)]
             Self::Other(socket) => socket.write_vectored(&[IoSlice::new(bytes)]),
         })
@@ -96,6 +124,8 @@ impl Transport {
         retry(|| match self {
             Self::Tcp(stream) => Write::write_vectored(stream, slices),
             Self::Tls(stream) => stream.write_vectored(slices),
+            #[cfg(feature = "client")]
+            Self::Unconnected => Err(io::ErrorKind::WouldBlock.into()),
             #[cfg(test)]
             Self::Other(socket) => socket.write_vectored(slices),
         })
@@ -116,6 +146,8 @@ impl Transport {
         match self {
             Self::Tcp(_) => 0,
             Self::Tls(stream) => stream.unsent(),
+            #[cfg(feature = "client")]
+            Self::Unconnected => 0,
             #[cfg(test)]
             Self::Other(socket) => socket.unsent(),
         }
@@ -126,6 +158,8 @@ impl Transport {
         match self {
             Self::Tcp(_) => Ok(false),
             Self::Tls(stream) => stream.flush(),
+            #[cfg(feature = "client")]
+            Self::Unconnected => Ok(false),
             #[cfg(test)]
             Self::Other(socket) => socket.flush(),
         }
@@ -135,6 +169,8 @@ impl Transport {
         match self {
             Self::Tcp(stream) => stream.shutdown_write(),
             Self::Tls(stream) => stream.shutdown_write(),
+            #[cfg(feature = "client")]
+            Self::Unconnected => Ok(()),
             #[cfg(test)]
             Self::Other(socket) => socket.shutdown_write(),
         }
@@ -145,6 +181,8 @@ impl Transport {
         match self {
             Self::Tcp(_) => {}
             Self::Tls(mut stream) => stream.take_leave(),
+            #[cfg(feature = "client")]
+            Self::Unconnected => {}
             #[cfg(test)]
             Self::Other(mut socket) => socket.take_leave(),
         }
@@ -155,6 +193,8 @@ impl Transport {
         match self {
             Self::Tcp(_) => false,
             Self::Tls(stream) => stream.take_heard(),
+            #[cfg(feature = "client")]
+            Self::Unconnected => false,
             #[cfg(test)]
             Self::Other(socket) => socket.take_heard(),
         }
@@ -165,6 +205,8 @@ impl Transport {
         match self {
             Self::Tcp(_) => false,
             Self::Tls(stream) => stream.was_cut(),
+            #[cfg(feature = "client")]
+            Self::Unconnected => false,
             #[cfg(test)]
             Self::Other(socket) => socket.was_cut(),
         }
@@ -187,6 +229,18 @@ impl Socket for TcpStream {
     /// epoll promises it.
     fn short_read_drains(&self) -> bool {
         cfg!(target_os = "linux")
+    }
+
+    #[cfg(feature = "client")]
+    fn is_connected(&self) -> io::Result<bool> {
+        if let Some(error) = self.take_error()? {
+            return Err(error);
+        }
+        match self.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -227,6 +281,11 @@ impl Socket for Box<dyn Socket> {
     fn was_cut(&self) -> bool {
         (**self).was_cut()
     }
+
+    #[cfg(feature = "client")]
+    fn is_connected(&self) -> io::Result<bool> {
+        (**self).is_connected()
+    }
 }
 
 fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
@@ -243,6 +302,8 @@ impl fmt::Debug for Transport {
         match self {
             Self::Tcp(stream) => stream.fmt(f),
             Self::Tls(stream) => stream.fmt(f),
+            #[cfg(feature = "client")]
+            Self::Unconnected => f.write_str("Unconnected"),
             #[cfg(test)]
             Self::Other(_) => f.write_str("Other"),
         }

@@ -47,7 +47,7 @@ pub(crate) struct Worker<H: Handler> {
     pub(crate) shutdown: Option<Millis>,
     /// The last moment for requests in a shutdown.
     last_requests: Option<Millis>,
-    mailboxes: Arc<[Arc<Mailbox<H::Note>>]>,
+    pub(crate) mailboxes: Arc<[Arc<Mailbox<H::Note>>]>,
     mail: Vec<Mail<H::Note>>,
     /// Connections that wait for another worker's mailbox.
     stalled: Vec<u32>,
@@ -147,6 +147,15 @@ impl<H: Handler> Worker<H> {
         };
         slot.flags.readable |= ready.readable || ready.read_closed;
         slot.flags.read_closed |= ready.read_closed;
+        #[cfg(feature = "client")]
+        if let Stage::Dialling(_) = slot.stage
+            && !self.dial_ready(index)
+        {
+            return;
+        }
+        let Some(slot) = self.core.slots.get_mut(index) else {
+            return;
+        };
         if ready.writable && slot.waits_to_write() {
             self.core.write_backlog(index);
         }
@@ -209,6 +218,8 @@ impl<H: Handler> Worker<H> {
                     },
                 ),
                 Mail::Accepted(arrival) => self.arrivals.push(arrival),
+                #[cfg(feature = "client")]
+                Mail::Client(letter) => self.open_letter(letter),
                 Mail::Shutdown(grace) => self.shut_down(grace),
             }
         }
@@ -232,6 +243,10 @@ impl<H: Handler> Worker<H> {
     /// When the next turn is due if nothing becomes ready; `None`: whenever that may be.
     pub(crate) fn next_turn(&self) -> Option<Millis> {
         if !self.core.again.is_empty() || !self.core.drained.is_empty() {
+            return Some(self.core.now);
+        }
+        #[cfg(feature = "client")]
+        if !self.core.dialled.wanted.is_empty() {
             return Some(self.core.now);
         }
         [self.core.wheel.next(), self.shutdown, self.last_requests]
@@ -314,6 +329,11 @@ impl<H: Handler> Worker<H> {
             return;
         }
         slot.armed = NEVER;
+        #[cfg(feature = "client")]
+        if let Stage::Dialling(_) = slot.stage {
+            self.dial_due(index);
+            return self.core.arm(index);
+        }
         let timer = slot.timer <= now;
         if timer {
             slot.timer = NEVER;
@@ -399,6 +419,8 @@ impl<H: Handler> Worker<H> {
                     let reply = Reply::text(503, "the server shuts down");
                     self.core.decided.push((index, Decision::Answer(reply)));
                 }
+                #[cfg(feature = "client")]
+                Some(Stage::Dialling(_)) => self.core.end(index, CloseCause::Shutdown),
                 _ => {}
             }
         }
@@ -433,7 +455,16 @@ impl<H: Handler> Worker<H> {
         };
         slot.socket.leave();
         let cause = slot.cause.map_or(CloseCause::Lost, |cause| *cause);
-        if cause == CloseCause::TooManyConnections {
+        #[cfg(feature = "client")]
+        let cause = match slot.stage {
+            Stage::Dialling(_) => crate::client::cause_of_dial(cause),
+            _ => cause,
+        };
+        if slot.addr.dialled {
+            // It was not one of those that came, which are counted.
+            #[cfg(feature = "client")]
+            self.core.dialled.responses.remove(&index);
+        } else if cause == CloseCause::TooManyConnections {
             self.turned_away -= 1;
         } else {
             self.connections.fetch_sub(1, Ordering::SeqCst);

@@ -151,6 +151,8 @@ impl<H: Handler> World<H> {
         let remote = Remote {
             mailboxes: Arc::clone(&shared.mailboxes),
             directory: Arc::clone(&shared.directory),
+            #[cfg(feature = "client")]
+            peer: core::any::TypeId::of::<H::Peer>(),
         };
         Self {
             rng: Rng::new(setup.seed),

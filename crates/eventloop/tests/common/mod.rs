@@ -1,6 +1,8 @@
 //! What the tests on real sockets share: a blocking client, a server that tells what its handler sees, and processes.
 #![allow(dead_code, reason = "each test file uses its part of this one")]
 
+#[cfg(feature = "client")]
+pub(crate) mod caller;
 pub(crate) mod client;
 pub(crate) mod process;
 pub(crate) mod server;

@@ -1,0 +1,41 @@
+//! What topics lay out for all their members is in a server's form (RFC 6455 §5.1): a connection that we have dialled gets
+//! its own masked copy. Called by the fan-out.
+
+use bytes::Bytes;
+use wirefan_protocol::{Header, Kind, Opcode};
+
+use crate::slot::Slot;
+use crate::state::Core;
+
+impl<P> Core<P> {
+    /// The same frames as a dialled connection sends them; for others, the frames themselves.
+    pub(crate) fn in_form_for(&mut self, index: u32, frames: Bytes) -> Bytes {
+        let slot = self.slots.get_mut(index);
+        let Some(slot) = slot.filter(|slot| slot.is_dialled()) else {
+            return frames;
+        };
+        let Some(connection) = Slot::open(slot) else {
+            return Bytes::new();
+        };
+        let mut out = Vec::with_capacity(frames.len() + frames.len() / 8 + Header::MAX_LEN);
+        let mut rest = &frames[..];
+        // Members that were dialled take the plain lane: each frame is a whole message.
+        while let Ok(Some((header, used))) = Header::decode(rest) {
+            let len = usize::try_from(header.len).unwrap_or(usize::MAX);
+            let (Some(payload), Some(behind)) = (
+                rest.get(used..used.saturating_add(len)),
+                rest.get(used.saturating_add(len)..),
+            ) else {
+                break;
+            };
+            let kind = match header.opcode {
+                Opcode::Text => Kind::Text,
+                _ => Kind::Binary,
+            };
+            // It is open, and between two messages.
+            let _ = connection.send(kind, payload, &mut self.scratch, &mut out);
+            rest = behind;
+        }
+        out.into()
+    }
+}

@@ -1,0 +1,387 @@
+//! The steps of a dialled connection from its name to its first message, as part of a worker's turn. What the system has
+//! to do is behind [`Outside`], so that a test can be that too.
+
+use core::any::Any;
+use core::fmt;
+use core::mem;
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use wirefan_protocol::handshake::Answer;
+use wirefan_protocol::{Connection, Input, Millis};
+
+use super::body::Body;
+use super::dialling::{Attempt, Connecting, Phase};
+use super::race::Race;
+use super::{Dial, DialError, Dialling, Response};
+use crate::mailbox::Mailbox;
+use crate::slot::{Slot, Stage};
+use crate::slots::SlotToken;
+use crate::state::Core;
+use crate::transport::Transport;
+use crate::worker::Worker;
+use crate::{CloseCause, ConnId, Handler};
+
+/// What a worker wants of the world when it dials.
+pub(crate) trait Outside {
+    /// Starts to connect; readiness is told with the token from then on.
+    fn connect(&mut self, addr: SocketAddr, token: SlotToken) -> io::Result<Transport>;
+    /// Has an errand run, whose outcome comes back as [`Letter::Found`].
+    fn look_up(&mut self, id: ConnId, errand: Errand);
+}
+
+/// What is to be done before connecting, on a thread that may wait.
+#[derive(Debug)]
+pub(crate) struct Errand {
+    pub(super) dial: Dial,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) dial: Dial,
+    pub(crate) addrs: Vec<SocketAddr>,
+}
+
+/// Mail about dialling.
+pub(crate) enum Letter {
+    Found(ConnId, Box<Result<Found, DialError>>),
+    /// Dial; the argument is the worker's core.
+    Dial(Call),
+}
+
+/// To be called with a worker's core, whatever its handler keeps.
+type Call = Box<dyn FnOnce(&mut dyn Any) + Send>;
+
+impl Letter {
+    /// To a worker whose handler keeps such a `peer` for a connection.
+    pub(crate) fn dial<P: Send + 'static>(dial: Dial, peer: P) -> Self {
+        Self::Dial(Box::new(|core| {
+            if let Some(core) = core.downcast_mut::<Core<P>>() {
+                core.dial(dial, peer);
+            }
+        }))
+    }
+}
+
+impl fmt::Debug for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Found(..) => "Found",
+            Self::Dial(_) => "Dial",
+        })
+    }
+}
+
+/// What a worker keeps of its dialled connections beside their slots.
+#[derive(Debug, Default)]
+pub(crate) struct Dialled {
+    /// Connections for which something is to be done outside.
+    pub(crate) wanted: Vec<u32>,
+    /// What the servers of open ones answered.
+    pub(crate) responses: HashMap<u32, Box<Response>>,
+}
+
+impl<P> Core<P> {
+    /// Opens a connection, or begins to.
+    pub(crate) fn dial(&mut self, dial: Dial, peer: P) -> ConnId {
+        let at_once = dial.delay.is_zero();
+        let stage = Stage::Dialling(Box::new(Dialling::new(dial, self.now)));
+        let unspecified = ([0, 0, 0, 0], 0).into();
+        let mut slot = Slot::new(Transport::Unconnected, unspecified, stage, self.now);
+        slot.addr.dialled = true;
+        slot.peer = Some(peer);
+        let (index, _) = self.slots.insert(slot);
+        if at_once {
+            self.dialled.wanted.push(index);
+        }
+        self.arm(index);
+        self.id(index)
+    }
+
+    fn dialling(&mut self, index: u32) -> Option<&mut Dialling> {
+        match &mut self.slots.get_mut(index)?.stage {
+            Stage::Dialling(dialling) => Some(dialling),
+            _ => None,
+        }
+    }
+
+    /// There will be no connection.
+    fn fail_dial(&mut self, index: u32, why: DialError) {
+        self.end(index, CloseCause::Dial(why));
+    }
+
+    /// The rest of a refusal is not waited for any longer.
+    fn finish_refusal(&mut self, index: u32, refused: (Response, Body)) {
+        let (mut response, body) = refused;
+        response.set_body(body.into_bytes());
+        self.fail_dial(index, DialError::Refused(Box::new(response)));
+    }
+}
+
+impl<H: Handler> Worker<H> {
+    /// The way back for what is done outside.
+    pub(crate) fn mailbox(&self) -> Arc<Mailbox<H::Note>> {
+        Arc::clone(&self.mailboxes[usize::from(self.core.worker)])
+    }
+
+    /// Does what dials want of the world.
+    pub(crate) fn drive_dials(&mut self, outside: &mut impl Outside) {
+        for index in mem::take(&mut self.core.dialled.wanted) {
+            self.advance(index, outside);
+            self.core.arm(index);
+        }
+    }
+
+    fn advance(&mut self, index: u32, outside: &mut impl Outside) {
+        let (now, id) = (self.core.now, self.core.id(index));
+        let shuts_down = self.shutdown.is_some();
+        let Some(slot) = self.core.slots.get_mut(index) else {
+            return;
+        };
+        let Stage::Dialling(dialling) = &mut slot.stage else {
+            return;
+        };
+        if slot.flags.ended {
+            return;
+        }
+        if shuts_down {
+            return self.core.end(index, CloseCause::Shutdown);
+        }
+        if let Phase::Delayed = dialling.phase
+            && dialling.deadline <= now
+        {
+            dialling.deadline = now.after(dialling.dial.connect_timeout);
+            match dialling.dial.known_addr() {
+                Some(addr) => dialling.phase = Phase::Connecting(Connecting::new(&[addr], now)),
+                None => {
+                    dialling.phase = Phase::LookUp;
+                    let dial = dialling.dial.clone();
+                    return outside.look_up(id, Errand { dial });
+                }
+            }
+        }
+        let Phase::Connecting(connecting) = &mut dialling.phase else {
+            return;
+        };
+        while let Some(addr) = connecting.race.start(now) {
+            match outside.connect(addr, SlotToken::new(index, id.generation)) {
+                Ok(socket) => connecting.attempts.push(Attempt { socket, addr }),
+                Err(error) => connecting.failed(addr, error.kind(), now),
+            }
+        }
+        if connecting.race.is_lost() {
+            let why = connecting.failure.clone();
+            self.core.fail_dial(index, why);
+        }
+    }
+
+    /// Mail about dialling has come.
+    pub(crate) fn open_letter(&mut self, letter: Letter) {
+        let (id, found) = match letter {
+            Letter::Dial(dial) => return dial(&mut self.core),
+            Letter::Found(id, found) => (id, *found),
+        };
+        let (now, Some(index)) = (self.core.now, self.core.slots.find(id)) else {
+            return;
+        };
+        let Some(dialling) = self.core.dialling(index) else {
+            return;
+        };
+        if !matches!(dialling.phase, Phase::LookUp) {
+            return;
+        }
+        match found {
+            Ok(Found { dial, addrs }) => {
+                dialling.dial = dial;
+                dialling.phase = Phase::Connecting(Connecting::new(&addrs, now));
+                self.core.dialled.wanted.push(index);
+            }
+            Err(why) => self.core.fail_dial(index, why),
+        }
+    }
+
+    /// One of a dial's sockets is ready. Returns whether there is one to read from.
+    pub(crate) fn dial_ready(&mut self, index: u32) -> bool {
+        let now = self.core.now;
+        let Some(dialling) = self.core.dialling(index) else {
+            return false;
+        };
+        let Phase::Connecting(connecting) = &mut dialling.phase else {
+            return !matches!(dialling.phase, Phase::Delayed | Phase::LookUp);
+        };
+        let Some(Attempt { socket, addr }) = connecting.winner(now) else {
+            if connecting.race.is_lost() {
+                let why = connecting.failure.clone();
+                self.core.fail_dial(index, why);
+            } else {
+                self.core.dialled.wanted.push(index);
+            }
+            return false;
+        };
+        dialling.deadline = now.after(dialling.dial.handshake_timeout);
+        if let Some(slot) = self.core.slots.get_mut(index) {
+            slot.socket = socket;
+            slot.addr = addr.into();
+            slot.addr.dialled = true;
+            slot.flags.readable = true;
+        }
+        self.ask(index);
+        self.core.arm(index);
+        true
+    }
+
+    /// Sends the request.
+    fn ask(&mut self, index: u32) {
+        let config = Arc::clone(&self.core.settings.protocol);
+        let Some(dialling) = self.core.dialling(index) else {
+            return;
+        };
+        match dialling.dial.handshake(&config) {
+            Ok((handshake, request)) => {
+                dialling.phase = Phase::Asking(Box::new(handshake));
+                self.say(index, request);
+            }
+            Err(why) => self.core.fail_dial(index, why),
+        }
+    }
+
+    /// Sends bytes that are no frames.
+    fn say(&mut self, index: u32, bytes: Vec<u8>) {
+        let len = bytes.len();
+        let mut outbox = self.core.spares.take();
+        outbox.push_begun(bytes.into(), len);
+        if let Some(slot) = self.core.slots.get_mut(index) {
+            slot.outbox = Some(outbox);
+            self.core.write_backlog(index);
+        }
+    }
+
+    /// Bytes have come on a connection that we open.
+    pub(crate) fn dial_input(&mut self, index: u32, input: &mut Input<'_>) {
+        let max_body = match self.core.dialling(index) {
+            Some(dialling) => dialling.dial.max_body,
+            None => return,
+        };
+        let Some(Dialling { phase, .. }) = self.core.dialling(index) else {
+            return;
+        };
+        let why = match phase {
+            Phase::Asking(handshake) => match handshake.next_response(input) {
+                None => return,
+                Some(Answer::Accepted(connection, response)) => {
+                    let response = Response::of(&response);
+                    return self.dial_opens(index, connection, response);
+                }
+                Some(Answer::Refused(refusal)) => {
+                    let response = Response::of(&refusal);
+                    let mut body = Body::of(&response, max_body);
+                    body.add(refusal.body());
+                    *phase = Phase::Refused(Box::new((response, body)));
+                    return self.end_refusal(index, false);
+                }
+                Some(Answer::Failed(why)) => DialError::BadResponse(why),
+            },
+            Phase::Refused(refused) => {
+                refused
+                    .1
+                    .add(mem::replace(input, Input::new(&mut [])).into_rest());
+                return self.end_refusal(index, false);
+            }
+            // Nobody has been asked yet.
+            _ => DialError::BadResponse(
+                wirefan_protocol::handshake::HeadError::InvalidStartLine.into(),
+            ),
+        };
+        self.core.fail_dial(index, why);
+    }
+
+    /// Ends a dial whose refusal is complete, or as complete as it gets.
+    fn end_refusal(&mut self, index: u32, anyway: bool) {
+        if let Some(dialling) = self.core.dialling(index)
+            && let Phase::Refused(refused) = &dialling.phase
+            && (anyway || refused.1.is_complete())
+            && let Phase::Refused(refused) = mem::replace(&mut dialling.phase, Phase::LookUp)
+        {
+            self.core.finish_refusal(index, *refused);
+        }
+    }
+
+    fn dial_opens(&mut self, index: u32, connection: Connection, response: Response) {
+        let now = self.core.now;
+        let Some(slot) = self.core.slots.get_mut(index) else {
+            return;
+        };
+        slot.stage = Stage::Open(connection);
+        slot.liveness.opened(now);
+        self.core
+            .dialled
+            .responses
+            .insert(index, Box::new(response));
+        self.core.arm(index);
+        self.with_conn(index, |handler, conn| handler.open(conn));
+    }
+
+    /// The server has ended its side of a connection that is not open.
+    pub(crate) fn dial_at_end(&mut self, index: u32) {
+        self.end_refusal(index, true);
+        // The first cause counts.
+        self.core.fail_dial(index, DialError::Ended);
+    }
+
+    /// A dial's time has come, or is over.
+    pub(crate) fn dial_due(&mut self, index: u32) {
+        let now = self.core.now;
+        let Some(dialling) = self.core.dialling(index) else {
+            return;
+        };
+        if dialling.deadline > now || matches!(dialling.phase, Phase::Delayed) {
+            return self.core.dialled.wanted.push(index);
+        }
+        let overdue = dialling.overdue();
+        self.end_refusal(index, true);
+        self.core.fail_dial(index, DialError::Timeout(overdue));
+    }
+}
+
+impl Connecting {
+    fn new(addrs: &[SocketAddr], now: Millis) -> Self {
+        Self {
+            race: Race::new(addrs, now),
+            attempts: Vec::new(),
+            failure: DialError::Resolve("the name has none".into()),
+        }
+    }
+
+    fn failed(&mut self, addr: SocketAddr, kind: io::ErrorKind, now: Millis) {
+        self.failure = DialError::Connect { addr, kind };
+        self.race.failed(now);
+    }
+
+    /// The first attempt that has connected; those that have failed are forgotten.
+    fn winner(&mut self, now: Millis) -> Option<Attempt> {
+        let mut place = 0;
+        while let Some(attempt) = self.attempts.get_mut(place) {
+            match attempt.socket.is_connected() {
+                Ok(true) => return Some(self.attempts.swap_remove(place)),
+                Ok(false) => place += 1,
+                Err(error) => {
+                    let attempt = self.attempts.remove(place);
+                    self.failed(attempt.addr, error.kind(), now);
+                }
+            }
+        }
+        None
+    }
+}
+
+/// What ended a dial that did not say so itself.
+pub(crate) fn cause_of_dial(cause: CloseCause) -> CloseCause {
+    match cause {
+        CloseCause::Lost => CloseCause::Dial(DialError::Ended),
+        CloseCause::Reset(kind) => CloseCause::Dial(DialError::Io(kind)),
+        cause => cause,
+    }
+}
