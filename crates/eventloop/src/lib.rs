@@ -69,6 +69,8 @@ pub use slots::ConnId;
 pub use tls::TlsFailure;
 #[cfg(feature = "tls")]
 pub use tls::{ClientAuth, PemSource, Tls, TlsBuilder, TlsError, TlsSession};
+#[cfg(all(feature = "client", feature = "tls"))]
+pub use tls::{ClientTls, ClientTlsBuilder};
 pub use wirefan_protocol::Timeouts;
 
 /// The examples of the README compile, and those of the pages in docs/ that are about the loop.

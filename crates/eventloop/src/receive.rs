@@ -48,6 +48,8 @@ impl<H: Handler> Worker<H> {
                 if slot.socket.take_heard() {
                     slot.liveness.heard(self.core.now);
                 }
+                #[cfg(all(feature = "client", feature = "tls"))]
+                self.dial_waits(index);
             }
             Err(error) => match TlsFailure::of(&error) {
                 Some(failure) => self.give_up_tls(index, failure.clone()),
@@ -61,7 +63,11 @@ impl<H: Handler> Worker<H> {
         let Some(slot) = self.core.slots.get_mut(index) else {
             return;
         };
-        slot.set_cause(CloseCause::Tls(failure));
+        slot.set_cause(match slot.stage {
+            #[cfg(feature = "client")]
+            Stage::Dialling(_) => CloseCause::Dial(crate::DialError::Tls(failure)),
+            _ => CloseCause::Tls(failure),
+        });
         slot.stage = Stage::Draining;
         slot.outbox = None;
         self.over(index);

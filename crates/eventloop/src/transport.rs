@@ -140,6 +140,33 @@ impl Transport {
         }
     }
 
+    /// The same with TLS over it, whose client we are.
+    #[cfg(all(feature = "client", feature = "tls"))]
+    pub(crate) fn secured(
+        self,
+        tls: &crate::ClientTls,
+        host: &str,
+    ) -> Result<Self, crate::TlsFailure> {
+        match self {
+            Self::Tcp(stream) => TlsStream::client(stream, tls, host).map(Self::Tls),
+            #[cfg(test)]
+            Self::Other(socket) => {
+                let stream = TlsStream::client(socket, tls, host)?;
+                Ok(Self::Other(Box::new(*stream)))
+            }
+            Self::Tls(_) | Self::Unconnected => Ok(self),
+        }
+    }
+
+    /// Whether TLS is not ready to say anything.
+    #[cfg(all(feature = "client", feature = "tls"))]
+    pub(crate) fn is_handshaking(&self) -> bool {
+        match self {
+            Self::Tls(stream) => stream.is_handshaking(),
+            _ => false,
+        }
+    }
+
     /// Bytes that were taken and are not out.
     #[inline]
     pub(crate) fn unsent(&self) -> usize {

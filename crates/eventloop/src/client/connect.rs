@@ -67,6 +67,12 @@ impl Errand {
         if let Some(prepare) = dial.prepare.take() {
             dial = prepare(dial).map_err(|why| DialError::Prepare(why.to_string().into()))?;
         }
+        #[cfg(feature = "tls")]
+        if dial.target.secure && dial.tls.is_none() {
+            let system = crate::ClientTls::of_system();
+            let system = system.map_err(|why| DialError::Tls(crate::TlsFailure::Internal(why)))?;
+            dial.tls = Some(system);
+        }
         let (host, port) = (&*dial.target.host, dial.target.port);
         let addrs = (host, port)
             .to_socket_addrs()

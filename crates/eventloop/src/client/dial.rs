@@ -42,6 +42,8 @@ pub struct Dial {
     pub(super) max_body: usize,
     pub(super) delay: Duration,
     pub(super) prepare: Option<Arc<Prepare>>,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<crate::ClientTls>,
 }
 
 pub(super) type Prepare = dyn Fn(Dial) -> Result<Dial, Box<dyn Error + Send + Sync>> + Send + Sync;
@@ -55,7 +57,7 @@ impl Dial {
     /// [`DialError::Url`]; [`DialError::NoTls`] for `wss` where the feature `tls` is off.
     pub fn new(url: &str) -> Result<Self, DialError> {
         let target = Target::parse(url)?;
-        if target.secure {
+        if target.secure && !cfg!(feature = "tls") {
             return Err(DialError::NoTls);
         }
         Ok(Self {
@@ -69,6 +71,8 @@ impl Dial {
             max_body: 64 * 1024,
             delay: Duration::ZERO,
             prepare: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         })
     }
 
@@ -123,6 +127,14 @@ impl Dial {
         self
     }
 
+    /// Whom to trust where the URL is `wss://`, and what to show. Default: whom the system trusts, and nothing.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: &crate::ClientTls) -> Self {
+        self.tls = Some(tls.clone());
+        self
+    }
+
     /// Starts that much later. Default: at once.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
@@ -163,6 +175,11 @@ impl Dial {
 
     /// The address of the first hop, where it needs no looking up.
     pub(super) fn known_addr(&self) -> Option<SocketAddr> {
+        #[cfg(feature = "tls")]
+        if self.target.secure && self.tls.is_none() {
+            // Whom the system trusts has to be found out.
+            return None;
+        }
         if self.prepare.is_some() {
             return None;
         }

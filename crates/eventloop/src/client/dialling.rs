@@ -25,6 +25,9 @@ pub(super) enum Phase {
     /// The addresses are looked for elsewhere.
     LookUp,
     Connecting(Connecting),
+    /// Everything waits for TLS.
+    #[cfg(feature = "tls")]
+    Securing,
     /// The request is out or on its way.
     Asking(Box<ClientHandshake>),
     /// There will be no connection; the rest of the answer is read.
@@ -66,6 +69,8 @@ impl Dialling {
     pub(super) fn overdue(&self) -> DialPhase {
         match self.phase {
             Phase::Delayed | Phase::LookUp | Phase::Connecting(_) => DialPhase::Connect,
+            #[cfg(feature = "tls")]
+            Phase::Securing => DialPhase::Handshake,
             Phase::Asking(_) | Phase::Refused(_) => DialPhase::Handshake,
         }
     }
@@ -77,6 +82,8 @@ impl fmt::Debug for Phase {
             Self::Delayed => "Delayed",
             Self::LookUp => "LookUp",
             Self::Connecting(_) => "Connecting",
+            #[cfg(feature = "tls")]
+            Self::Securing => "Securing",
             Self::Asking(_) => "Asking",
             Self::Refused(_) => "Refused",
         })

@@ -228,9 +228,56 @@ impl<H: Handler> Worker<H> {
             slot.addr.dialled = true;
             slot.flags.readable = true;
         }
-        self.ask(index);
+        self.begin(index);
         self.core.arm(index);
         true
+    }
+
+    /// There is a way to the server: TLS comes first, if it is wanted.
+    fn begin(&mut self, index: u32) {
+        match self.core.dialling(index) {
+            Some(dialling) if dialling.dial.target.secure => self.secure(index),
+            _ => self.ask(index),
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn secure(&mut self, index: u32) {
+        let Some(slot) = self.core.slots.get_mut(index) else {
+            return;
+        };
+        let Stage::Dialling(dialling) = &mut slot.stage else {
+            return;
+        };
+        let Some(tls) = &dialling.dial.tls else {
+            return self.core.fail_dial(index, DialError::NoTls);
+        };
+        let socket = mem::replace(&mut slot.socket, Transport::Unconnected);
+        match socket.secured(tls, &dialling.dial.target.host) {
+            Ok(socket) => {
+                slot.socket = socket;
+                dialling.phase = Phase::Securing;
+                self.core.write_backlog(index);
+            }
+            Err(why) => self.core.fail_dial(index, DialError::Tls(why)),
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn secure(&mut self, index: u32) {
+        self.core.fail_dial(index, DialError::NoTls);
+    }
+
+    /// Nothing more has come for now. What waited for TLS may be said.
+    #[cfg(feature = "tls")]
+    pub(crate) fn dial_waits(&mut self, index: u32) {
+        if let Some(slot) = self.core.slots.get_mut(index)
+            && let Stage::Dialling(dialling) = &slot.stage
+            && let Phase::Securing = dialling.phase
+            && !slot.socket.is_handshaking()
+        {
+            self.ask(index);
+        }
     }
 
     /// Sends the request.

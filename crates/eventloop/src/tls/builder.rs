@@ -15,7 +15,7 @@ use rustls::{RootCertStore, ServerConfig};
 use super::identity::Identities;
 
 /// All that is spoken here. `h2` is not: WebSocket over HTTP/2 is another protocol.
-const ALPN: &[u8] = b"http/1.1";
+pub(super) const ALPN: &[u8] = b"http/1.1";
 
 /// Whether clients must have a certificate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -96,10 +96,7 @@ impl TlsBuilder {
         (from, key_from): (&PemSource, &PemSource),
     ) -> Result<Self, TlsError> {
         let chain = chain(certificates, from)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
-            pem::Error::NoItemsFound => TlsError::NoKey(key_from.clone()),
-            error => TlsError::Pem(key_from.clone(), error.to_string().into()),
-        })?;
+        let key = private_key(key, key_from)?;
         let identity = CertifiedKey::from_der(chain, key, &self.provider)
             .map_err(|error| TlsError::Identity(key_from.clone(), error))?;
         self.identities.push(identity);
@@ -181,11 +178,14 @@ impl TlsBuilder {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|error| TlsError::Read(path.into(), error))
 }
 
-fn chain(pem: &[u8], from: &PemSource) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(super) fn chain(
+    pem: &[u8],
+    from: &PemSource,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
         .map_err(|error| TlsError::Pem(from.clone(), error.to_string().into()))?;
@@ -193,6 +193,16 @@ fn chain(pem: &[u8], from: &PemSource) -> Result<Vec<CertificateDer<'static>>, T
         return Err(TlsError::NoCertificate(from.clone()));
     }
     Ok(chain)
+}
+
+pub(super) fn private_key(
+    key: &[u8],
+    from: &PemSource,
+) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
+        pem::Error::NoItemsFound => TlsError::NoKey(from.clone()),
+        error => TlsError::Pem(from.clone(), error.to_string().into()),
+    })
 }
 
 /// Where PEM came from.
@@ -206,7 +216,7 @@ pub enum PemSource {
 }
 
 impl PemSource {
-    fn of(path: &Path) -> Self {
+    pub(super) fn of(path: &Path) -> Self {
         Self::File(path.into())
     }
 }
@@ -236,6 +246,9 @@ pub enum TlsError {
     Identity(PemSource, rustls::Error),
     /// The authorities for clients cannot be used.
     ClientCa(VerifierBuilderError),
+    /// The authorities for servers cannot be used.
+    #[cfg(feature = "client")]
+    ServerCa(VerifierBuilderError),
     /// No certificate was given.
     NoIdentity,
     /// The crypto provider does not do what is needed.
@@ -254,6 +267,8 @@ impl fmt::Display for TlsError {
             }
             Self::Identity(from, error) => write!(f, "{from} cannot be used: {error}"),
             Self::ClientCa(error) => write!(f, "the client CA cannot be used: {error}"),
+            #[cfg(feature = "client")]
+            Self::ServerCa(error) => write!(f, "the server CA cannot be used: {error}"),
             Self::NoIdentity => f.write_str("TLS needs a certificate and its key"),
             Self::Config(error) => write!(f, "TLS cannot be set up: {error}"),
         }
@@ -266,6 +281,8 @@ impl core::error::Error for TlsError {
             Self::Read(_, error) => Some(error),
             Self::Identity(_, error) | Self::Config(error) => Some(error),
             Self::ClientCa(error) => Some(error),
+            #[cfg(feature = "client")]
+            Self::ServerCa(error) => Some(error),
             _ => None,
         }
     }

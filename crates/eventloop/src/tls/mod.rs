@@ -1,13 +1,17 @@
-//! TLS by rustls, driven by the loop: [`Tls`] is what a listener has, [`stream`] what a connection has. Without the
+//! TLS by rustls, driven by the loop: [`Tls`] is what a listener has, [`ClientTls`] what a dial has, [`stream`] what a connection has. Without the
 //! feature `tls` the types of `absent.rs` stand in for both, of which there are no values.
 
 #[cfg(not(feature = "tls"))]
 mod absent;
 #[cfg(feature = "tls")]
 mod builder;
+#[cfg(all(feature = "client", feature = "tls"))]
+mod client;
 mod failure;
 #[cfg(feature = "tls")]
 mod identity;
+#[cfg(feature = "tls")]
+mod records;
 #[cfg(feature = "tls")]
 mod sealed;
 #[cfg(feature = "tls")]
@@ -24,6 +28,8 @@ mod tests;
 pub(crate) use absent::{Tls, TlsStream};
 #[cfg(feature = "tls")]
 pub use builder::{ClientAuth, PemSource, TlsBuilder, TlsError};
+#[cfg(all(feature = "client", feature = "tls"))]
+pub use client::{ClientTls, ClientTlsBuilder};
 pub use failure::TlsFailure;
 #[cfg(feature = "tls")]
 pub use session::TlsSession;

@@ -3,8 +3,7 @@
 use core::fmt;
 
 use rustls::pki_types::CertificateDer;
-use rustls::server::UnbufferedServerConnection;
-use rustls::{HandshakeKind, ProtocolVersion, SupportedCipherSuite};
+use rustls::{CommonState, HandshakeKind, ProtocolVersion, SupportedCipherSuite};
 
 /// What the two ends of a TLS connection have agreed on. From [`Conn::tls`](crate::Conn::tls) or
 /// [`Ctx::tls`](crate::Ctx::tls).
@@ -24,7 +23,7 @@ use rustls::{HandshakeKind, ProtocolVersion, SupportedCipherSuite};
 /// ```
 #[derive(Clone, Copy)]
 pub struct TlsSession<'a> {
-    pub(super) connection: &'a UnbufferedServerConnection,
+    pub(super) connection: &'a CommonState,
     pub(super) server_name: Option<&'a str>,
 }
 
@@ -35,7 +34,7 @@ impl<'a> TlsSession<'a> {
         self.connection.peer_certificates().unwrap_or_default()
     }
 
-    /// The name of the server that the client asked for (SNI).
+    /// The name of the server that the client asked for (SNI); where we are the client, the host of the URL.
     pub fn server_name(&self) -> Option<&'a str> {
         self.server_name
     }

@@ -8,9 +8,11 @@ use std::io::{self, IoSlice};
 
 use mio::net::TcpStream;
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData};
 
-use super::sealed::{OVERHEAD, Sealed};
+#[cfg(feature = "client")]
+use super::ClientTls;
+use super::records::{self, Live, Opened};
+use super::sealed::Sealed;
 use super::{Tls, TlsFailure, TlsSession};
 use crate::transport::Socket;
 
@@ -39,7 +41,7 @@ struct Scratch {
     sealed: Sealed,
 }
 
-/// A connection over TLS, server side.
+/// A connection over TLS.
 pub(crate) struct TlsStream<S = TcpStream> {
     socket: S,
     stage: Stage,
@@ -70,16 +72,43 @@ pub(crate) struct TlsStream<S = TcpStream> {
 enum Stage {
     /// Nothing has come yet, and nothing was made.
     Fresh(Tls),
-    Live(Box<UnbufferedServerConnection>),
+    Live(Live),
     /// Whatever comes now is thrown away.
     Failed,
 }
 
 impl<S: Socket> TlsStream<S> {
+    /// The server's end.
     pub(crate) fn boxed(socket: S, tls: Tls) -> Box<Self> {
+        Self::at(socket, Stage::Fresh(tls))
+    }
+
+    /// The client's end, for which the handshake is begun: what it says is unsent.
+    #[cfg(feature = "client")]
+    pub(crate) fn client(socket: S, tls: &ClientTls, host: &str) -> Result<Box<Self>, TlsFailure> {
+        let mut stream = Self::at(socket, Stage::Live(Live::client(tls, host)?));
+        stream.server_name = Some(host.into());
+        stream.open(&mut [], &mut []);
+        match stream.failure.take() {
+            None => Ok(stream),
+            Some(failure) => Err(failure),
+        }
+    }
+
+    /// Whether nothing can be said yet.
+    #[cfg(feature = "client")]
+    pub(crate) fn is_handshaking(&self) -> bool {
+        match &self.stage {
+            Stage::Live(live) => live.state().is_handshaking(),
+            Stage::Fresh(_) => true,
+            Stage::Failed => false,
+        }
+    }
+
+    fn at(socket: S, stage: Stage) -> Box<Self> {
         Box::new(Self {
             socket,
-            stage: Stage::Fresh(tls),
+            stage,
             pending: Vec::new(),
             unsent: Vec::new(),
             sent: 0,
@@ -102,8 +131,8 @@ impl<S: Socket> TlsStream<S> {
     /// What was agreed, once there is anything to tell.
     pub(crate) fn session(&self) -> Option<TlsSession<'_>> {
         match &self.stage {
-            Stage::Live(connection) => Some(TlsSession {
-                connection,
+            Stage::Live(live) => Some(TlsSession {
+                connection: live.state(),
                 server_name: self.server_name.as_deref(),
             }),
             Stage::Fresh(_) | Stage::Failed => None,
@@ -155,55 +184,35 @@ impl<S: Socket> TlsStream<S> {
                 return 0;
             }
             match UnbufferedServerConnection::new(tls.current()) {
-                Ok(connection) => self.stage = Stage::Live(connection.into()),
+                Ok(connection) => self.stage = Stage::Live(Live::Server(connection.into())),
                 Err(error) => {
                     self.fail(error.into());
                     return 0;
                 }
             }
         }
-        let Stage::Live(connection) = &mut self.stage else {
+        let (unsent, closed) = (&mut self.unsent, &mut self.peer_closed);
+        let Stage::Live(live) = &mut self.stage else {
             return 0;
         };
-        let handshaking = connection.is_handshaking();
-        let (mut used, mut opened) = (0, 0);
-        let mut failure: Option<TlsFailure> = None;
-        loop {
-            let status = connection.process_tls_records(&mut incoming[used..]);
-            let mut discard = status.discard;
-            match status.state {
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                    while let Some(Ok(record)) = traffic.next_record() {
-                        let len = record.payload.len();
-                        plain[opened..opened + len].copy_from_slice(record.payload);
-                        opened += len;
-                        discard += record.discard;
-                    }
+        let Opened {
+            used,
+            opened,
+            failure,
+        } = match live {
+            Live::Server(connection) => {
+                let handshaking = connection.is_handshaking();
+                let opened = records::open(&mut **connection, incoming, plain, unsent, closed);
+                if handshaking && let Some(name) = SERVER_NAME.take() {
+                    self.server_name = Some(name);
                 }
-                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.unsent),
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                Ok(ConnectionState::PeerClosed) => self.peer_closed = true,
-                Ok(_) => {
-                    used += discard;
-                    break;
-                }
-                Err(error) => {
-                    failure = Some(error.into());
-                    break;
-                }
+                opened
             }
-            used += discard;
-        }
-        if handshaking && let Some(name) = SERVER_NAME.take() {
-            self.server_name = Some(name);
-        }
-        // The alert for the peer. rustls has looked at records that it must not see again: it is shown none.
-        while failure.is_some() && connection.wants_write() {
-            match connection.process_tls_records(&mut []).state {
-                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.unsent),
-                _ => break,
+            #[cfg(feature = "client")]
+            Live::Client(connection) => {
+                records::open(&mut **connection, incoming, plain, unsent, closed)
             }
-        }
+        };
         self.pending.clear();
         if let Some(failure) = failure {
             self.fail(failure);
@@ -225,30 +234,23 @@ impl<S: Socket> TlsStream<S> {
 
     /// Seals as much as goes into one write; returns how much that was.
     fn seal(&mut self, slices: &[IoSlice<'_>], scratch: &mut Scratch) -> io::Result<usize> {
-        let Stage::Live(connection) = &mut self.stage else {
-            return Err(io::ErrorKind::NotConnected.into());
-        };
+        let (pending, closed) = (&mut self.pending[..], &mut self.peer_closed);
         let Scratch {
             gathered, sealed, ..
         } = scratch;
-        sealed.clear();
-        loop {
-            // With what is not whole yet in hand, as rustls may have looked at it; it takes no more of it here.
-            match connection.process_tls_records(&mut self.pending).state {
-                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    return sealed.add_all(&mut traffic, slices, gathered);
-                }
-                // An answer to a key update goes before the records under the new key.
-                Ok(ConnectionState::EncodeTlsData(data)) => {
-                    let mut chunk = Vec::new();
-                    encode(data, &mut chunk);
-                    sealed.push(&chunk);
-                }
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                Ok(ConnectionState::PeerClosed) => self.peer_closed = true,
-                Ok(_) => return Err(io::ErrorKind::NotConnected.into()),
-                Err(error) => return Err(TlsFailure::from(error).into()),
+        match &mut self.stage {
+            Stage::Live(Live::Server(connection)) => {
+                records::seal(&mut **connection, pending, slices, gathered, sealed, closed)
             }
+            #[cfg(feature = "client")]
+            Stage::Live(Live::Client(connection)) => {
+                // What is to be said before the handshake is done waits for it.
+                if connection.is_handshaking() {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                records::seal(&mut **connection, pending, slices, gathered, sealed, closed)
+            }
+            Stage::Fresh(_) | Stage::Failed => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
@@ -257,23 +259,16 @@ impl<S: Socket> TlsStream<S> {
         if mem::replace(&mut self.closed, true) {
             return;
         }
-        let Stage::Live(connection) = &mut self.stage else {
-            return;
-        };
-        loop {
-            match connection.process_tls_records(&mut self.pending).state {
-                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    let mut alert = [0; OVERHEAD];
-                    if let Ok(len) = traffic.queue_close_notify(&mut alert) {
-                        self.unsent.extend_from_slice(&alert[..len]);
-                    }
-                    return;
-                }
-                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.unsent),
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                Ok(ConnectionState::PeerClosed) => self.peer_closed = true,
-                Ok(_) | Err(_) => return,
+        let (pending, unsent) = (&mut self.pending[..], &mut self.unsent);
+        match &mut self.stage {
+            Stage::Live(Live::Server(connection)) => {
+                records::close(&mut **connection, pending, unsent, &mut self.peer_closed);
             }
+            #[cfg(feature = "client")]
+            Stage::Live(Live::Client(connection)) => {
+                records::close(&mut **connection, pending, unsent, &mut self.peer_closed);
+            }
+            Stage::Fresh(_) | Stage::Failed => {}
         }
     }
 }
@@ -365,22 +360,6 @@ impl<S> fmt::Debug for TlsStream<S> {
             Stage::Failed => "failed",
         };
         f.debug_tuple("TlsStream").field(&stage).finish()
-    }
-}
-
-/// Appends what the handshake says.
-fn encode<D>(mut data: EncodeTlsData<'_, D>, out: &mut Vec<u8>) {
-    let start = out.len();
-    let mut room = 0;
-    loop {
-        out.resize(start + room, 0);
-        match data.encode(&mut out[start..]) {
-            Ok(len) => return out.truncate(start + len),
-            Err(EncodeError::InsufficientSize(size)) if size.required_size > room => {
-                room = size.required_size;
-            }
-            Err(_) => return out.truncate(start),
-        }
     }
 }
 
