@@ -91,6 +91,17 @@ impl<P> Ctx<'_, P> {
         self.core.dial(dial, peer)
     }
 
+    /// Reads on from a connection of this worker that [`Conn::pause_reading`](crate::Conn::pause_reading) has paused.
+    #[cfg(feature = "client")]
+    pub(crate) fn resume_reading(&mut self, id: ConnId) {
+        if let Some(index) = self.core.slots.find(id)
+            && let Some(slot) = self.core.slots.get_mut(index)
+        {
+            slot.flags.paused = false;
+            self.core.read_again(index);
+        }
+    }
+
     /// How many members a topic has, on all workers.
     pub fn members(&self, topic: &str) -> usize {
         self.core.topics.members(topic)

@@ -30,9 +30,23 @@ impl Example {
 
     /// Starts it on a free port, with these arguments behind the address.
     fn start_with(name: &str, arguments: &[&str]) -> Self {
+        let mut example = Self::run(name, &[&["127.0.0.1:0"], arguments].concat());
+        let line = example.line();
+        let (_, url) = line.split_once("://").expect("a URL in the first line");
+        let (authority, _) = url.split_once('/').expect("a path in the URL");
+        example.addr = authority.parse().expect("the address in the first line");
+        example
+    }
+
+    /// Starts one that connects to the first argument.
+    #[cfg(feature = "client")]
+    fn start_as_client(name: &str, arguments: &[&str]) -> Self {
+        Self::run(name, arguments)
+    }
+
+    fn run(name: &str, arguments: &[&str]) -> Self {
         let program = program(name);
         let mut process = Command::new(&program)
-            .arg("127.0.0.1:0")
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -47,16 +61,11 @@ impl Example {
                 let _ = tell.send(line);
             }
         });
-        let mut example = Self {
+        Self {
             process,
             lines,
             addr: SocketAddr::from(([127, 0, 0, 1], 0)),
-        };
-        let line = example.line();
-        let (_, url) = line.split_once("://").expect("a URL in the first line");
-        let (authority, _) = url.split_once('/').expect("a path in the URL");
-        example.addr = authority.parse().expect("the address in the first line");
-        example
+        }
     }
 
     /// What it says next, waited for.
@@ -107,7 +116,8 @@ fn every_example_is_run() {
         if path.extension().is_some_and(|extension| extension == "rs") {
             let name = path.file_stem().and_then(|name| name.to_str());
             let name = name.expect("a name");
-            let run = ["", "_with"].map(|form| format!("Example::start{form}(\"{name}\""));
+            let run =
+                ["", "_with", "_as_client"].map(|form| format!("Example::start{form}(\"{name}\""));
             assert!(run.iter().any(|run| tests.contains(run)), "{name}");
         }
     }
@@ -293,6 +303,38 @@ fn http_routes_answer_beside_the_websocket() {
         let expected = format!("HTTP/1.1 {status} ");
         assert!(answer.starts_with(&expected), "{path}: {answer}");
     }
+}
+
+#[cfg(feature = "client")]
+#[test]
+fn client_dials_each_url_and_tells_what_came() {
+    let echo = Example::start("echo");
+    let urls = ["one", "two"].map(|path| format!("ws://{}/{path}", echo.addr));
+    let mut client = Example::start_as_client("client", &[&urls[0], &urls[1]]);
+    let mut lines: Vec<String> = (0..4).map(|_| client.line()).collect();
+    lines.sort_unstable();
+    let [one, two] = urls;
+    let expected = [
+        format!("{one}: Text(\"hello, {one}\")"),
+        format!("{one}: closed with 1000 (normal closure)"),
+        format!("{two}: Text(\"hello, {two}\")"),
+        format!("{two}: closed with 1000 (normal closure)"),
+    ];
+    assert_eq!(lines, expected);
+    assert!(client.process.wait().expect("its end").success());
+}
+
+#[cfg(feature = "client")]
+#[test]
+fn blocking_client_prints_an_answer_for_each_message() {
+    let echo = Example::start("echo");
+    let url = format!("ws://{}/", echo.addr);
+    let arguments = [&*url, "hello", "again"];
+    let mut client = Example::start_as_client("blocking_client", &arguments);
+    assert_eq!(client.line(), "Text(\"hello\")");
+    assert_eq!(client.line(), "Text(\"again\")");
+    assert_eq!(client.line(), "closed with 1000 (normal closure)");
+    assert!(client.process.wait().expect("its end").success());
 }
 
 #[cfg(feature = "tls")]

@@ -35,12 +35,14 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
+pub mod blocking;
 mod body;
 mod connect;
 mod dial;
 mod dialling;
 mod failure;
 mod masked;
+mod message;
 mod race;
 mod resolver;
 mod response;
@@ -52,6 +54,7 @@ pub(crate) use connect::Sockets;
 pub use dial::Dial;
 pub(crate) use dialling::Dialling;
 pub use failure::{DialError, DialPhase, UrlError};
+pub use message::OwnedMessage;
 pub use response::Response;
 pub use running::{Client, ClientBuilder};
 pub(crate) use steps::{Dialled, Letter, cause_of_dial};

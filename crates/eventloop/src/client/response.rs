@@ -24,6 +24,15 @@ impl Response {
         }
     }
 
+    /// That of a server that was not asked.
+    pub(super) fn none() -> Self {
+        Self {
+            status: 0,
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
     pub(super) fn set_body(&mut self, body: Vec<u8>) {
         self.body = body;
     }

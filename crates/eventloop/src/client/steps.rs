@@ -101,6 +101,12 @@ impl<P> Core<P> {
         self.id(index)
     }
 
+    /// What the handler keeps for a connection of this worker.
+    pub(super) fn peer(&mut self, id: ConnId) -> Option<&mut P> {
+        let index = self.slots.find(id)?;
+        self.slots.get_mut(index)?.peer.as_mut()
+    }
+
     fn dialling(&mut self, index: u32) -> Option<&mut Dialling> {
         match &mut self.slots.get_mut(index)?.stage {
             Stage::Dialling(dialling) => Some(dialling),
@@ -155,7 +161,7 @@ impl<H: Handler> Worker<H> {
         {
             dialling.deadline = now.after(dialling.dial.connect_timeout);
             match dialling.dial.known_addr() {
-                Some(addr) => dialling.phase = Phase::Connecting(Connecting::new(&[addr], now)),
+                Some(addr) => self.connect_to(index, &[addr]),
                 None => {
                     dialling.phase = Phase::LookUp;
                     let dial = dialling.dial.clone();
@@ -163,7 +169,8 @@ impl<H: Handler> Worker<H> {
                 }
             }
         }
-        let Phase::Connecting(connecting) = &mut dialling.phase else {
+        let Some(Phase::Connecting(connecting)) = self.core.dialling(index).map(|it| &mut it.phase)
+        else {
             return;
         };
         while let Some(addr) = connecting.race.start(now) {
@@ -178,13 +185,25 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    /// The addresses are known. What cannot be asked for fails before anybody is.
+    fn connect_to(&mut self, index: u32, addrs: &[SocketAddr]) {
+        let (now, config) = (self.core.now, Arc::clone(&self.core.settings.protocol));
+        let Some(dialling) = self.core.dialling(index) else {
+            return;
+        };
+        match dialling.dial.handshake(&config) {
+            Ok(_) => dialling.phase = Phase::Connecting(Connecting::new(addrs, now)),
+            Err(why) => self.core.fail_dial(index, why),
+        }
+    }
+
     /// Mail about dialling has come.
     pub(crate) fn open_letter(&mut self, letter: Letter) {
         let (id, found) = match letter {
             Letter::Dial(dial) => return dial(&mut self.core),
             Letter::Found(id, found) => (id, *found),
         };
-        let (now, Some(index)) = (self.core.now, self.core.slots.find(id)) else {
+        let Some(index) = self.core.slots.find(id) else {
             return;
         };
         let Some(dialling) = self.core.dialling(index) else {
@@ -196,7 +215,7 @@ impl<H: Handler> Worker<H> {
         match found {
             Ok(Found { dial, addrs }) => {
                 dialling.dial = dial;
-                dialling.phase = Phase::Connecting(Connecting::new(&addrs, now));
+                self.connect_to(index, &addrs);
                 self.core.dialled.wanted.push(index);
             }
             Err(why) => self.core.fail_dial(index, why),
