@@ -61,6 +61,12 @@ pub trait Handler: Sized + 'static {
         Decision::Answer(Reply::text(404, "not found"))
     }
 
+    /// What was dialled is about to be connected to, at once or when it is [time](crate::Dial::after).
+    #[cfg(feature = "client")]
+    fn dialling(&mut self, peer: &mut Self::Peer) {
+        let _ = peer;
+    }
+
     /// The connection is open.
     fn open(&mut self, conn: &mut Conn<'_, Self::Peer>) {
         let _ = conn;

@@ -6,6 +6,9 @@
 //!    on another thread     one after another                          └────→ Handler::closed(CloseCause::Dial)
 //! ```
 //!
+//! * [`Link`] is a connection that comes back when it is lost, and keeps meanwhile what is sent.
+//! * [`blocking`] is for scripts and threads.
+//!
 //! ```
 //! use wirefan_eventloop::{Caller, Client, CloseCause, Conn, Ctx, Dial, Handler, Message};
 //!
@@ -35,26 +38,34 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
+mod backoff;
 pub mod blocking;
 mod body;
 mod connect;
+mod course;
 mod dial;
 mod dialling;
 mod failure;
+mod link;
 mod masked;
 mod message;
+mod offline;
 mod race;
 mod resolver;
 mod response;
+mod retry_after;
 mod running;
 mod steps;
 mod target;
 
+pub use backoff::{Backoff, Verdict};
 pub(crate) use connect::Sockets;
 pub use dial::Dial;
 pub(crate) use dialling::Dialling;
 pub use failure::{DialError, DialPhase, UrlError};
+pub use link::{Link, LinkEvent, LinkFull, Links, Reconnect};
 pub use message::OwnedMessage;
+pub use offline::{LinkCounts, Offline, WhenFull};
 pub use response::Response;
 pub use running::{Client, ClientBuilder};
 pub(crate) use steps::{Dialled, Letter, cause_of_dial};

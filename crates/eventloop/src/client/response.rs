@@ -33,6 +33,16 @@ impl Response {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn made(status: u16, headers: &[(&str, &str)]) -> Self {
+        let own = |(name, value): &(&str, &str)| ((*name).into(), value.as_bytes().into());
+        Self {
+            status,
+            headers: headers.iter().map(own).collect(),
+            body: Vec::new(),
+        }
+    }
+
     pub(super) fn set_body(&mut self, body: Vec<u8>) {
         self.body = body;
     }

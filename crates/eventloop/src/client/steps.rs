@@ -142,6 +142,7 @@ impl<H: Handler> Worker<H> {
     }
 
     fn advance(&mut self, index: u32, outside: &mut impl Outside) {
+        self.tell_start(index);
         let (now, id) = (self.core.now, self.core.id(index));
         let shuts_down = self.shutdown.is_some();
         let Some(slot) = self.core.slots.get_mut(index) else {
@@ -194,6 +195,24 @@ impl<H: Handler> Worker<H> {
         match dialling.dial.handshake(&config) {
             Ok(_) => dialling.phase = Phase::Connecting(Connecting::new(addrs, now)),
             Err(why) => self.core.fail_dial(index, why),
+        }
+    }
+
+    /// Tells the handler of a dial whose time has come.
+    fn tell_start(&mut self, index: u32) {
+        let now = self.core.now;
+        if let Some(slot) = self.core.slots.get_mut(index)
+            && !slot.flags.ended
+            && self.shutdown.is_none()
+            && let Stage::Dialling(dialling) = &slot.stage
+            && let Phase::Delayed = dialling.phase
+            && dialling.deadline <= now
+            && let Some(mut peer) = slot.peer.take()
+        {
+            self.handler.dialling(&mut peer);
+            if let Some(slot) = self.core.slots.get_mut(index) {
+                slot.peer = Some(peer);
+            }
         }
     }
 
