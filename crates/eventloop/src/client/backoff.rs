@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use wirefan_protocol::CloseCode;
 
 use super::retry_after::retry_after;
-use super::{DialError, Response};
+use super::{DialError, ProxyError, Response};
 use crate::CloseCause;
 
 /// How a lost connection is sought again: after a random part of a time that doubles with each failure (“full jitter”),
@@ -52,7 +52,8 @@ impl Verdict {
     /// What RFC 6455, HTTP and custom say to a cause.
     ///
     /// Stay away: we closed; the server closed with 1008 (policy) or 4401 (not authorised, by custom); it answered with a
-    /// status from 400 to 499, but for 408, 425 and 429, which say “not now”; the request cannot be sent. Everything else
+    /// status from 400 to 499, but for 408, 425 and 429, which say “not now”; the request cannot be sent; the proxy does not
+    /// let us, or redirections lead nowhere. Everything else
     /// may pass.
     pub fn of(cause: &CloseCause) -> Self {
         let final_word = match cause {
@@ -62,6 +63,11 @@ impl Verdict {
             }
             CloseCause::Dial(why) => match why {
                 DialError::Url(_) | DialError::NoTls | DialError::InvalidRequest(_) => true,
+                DialError::Proxy(why) => matches!(
+                    why,
+                    ProxyError::Url | ProxyError::Password | ProxyError::Refused(407)
+                ),
+                DialError::Redirect(_) => true,
                 DialError::Refused(response) => {
                     let status = response.status();
                     (400..500).contains(&status) && !matches!(status, 408 | 425 | 429)
@@ -205,8 +211,10 @@ mod tests {
 
     #[test]
     fn it_is_given_up_after_so_many_failures_in_a_row() {
-        let mut backoff = Backoff::default();
-        backoff.max_failures = Some(2);
+        let backoff = Backoff {
+            max_failures: Some(2),
+            ..Backoff::default()
+        };
         let mut retry = Retry::default();
         let mut next = || {
             retry

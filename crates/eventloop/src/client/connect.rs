@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-use super::steps::{Errand, Found, Outside};
+use super::errand::{Errand, Found, Outside};
 use super::{DialError, Letter, resolver};
 use crate::ConnId;
 use crate::mailbox::{Mail, Mailbox};
@@ -73,13 +73,15 @@ impl Errand {
             let system = system.map_err(|why| DialError::Tls(crate::TlsFailure::Internal(why)))?;
             dial.tls = Some(system);
         }
-        let (host, port) = (&*dial.target.host, dial.target.port);
-        let addrs = (host, port)
+        let proxy = dial.chosen_proxy()?;
+        let addrs = dial
+            .first_hop(proxy.as_ref())
             .to_socket_addrs()
             .map_err(|why| DialError::Resolve(why.to_string().into()))?;
         Ok(Found {
             addrs: addrs.collect(),
             dial,
+            proxy,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use core::error::Error;
 use core::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use wirefan_protocol::Config;
 use wirefan_protocol::handshake::{ClientHandshake, ClientRequest};
 
-use super::DialError;
 use super::target::Target;
+use super::{DialError, Proxy};
 
 /// Where a connection leads, and how it is opened. Everything has a default but the URL.
 ///
@@ -41,9 +41,19 @@ pub struct Dial {
     pub(super) handshake_timeout: Duration,
     pub(super) max_body: usize,
     pub(super) delay: Duration,
+    pub(super) redirects: u8,
+    pub(super) route: Route,
     pub(super) prepare: Option<Arc<Prepare>>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<crate::ClientTls>,
+}
+
+/// Who connects for us.
+#[derive(Clone)]
+pub(super) enum Route {
+    Direct,
+    By(Proxy),
+    Environment,
 }
 
 pub(super) type Prepare = dyn Fn(Dial) -> Result<Dial, Box<dyn Error + Send + Sync>> + Send + Sync;
@@ -70,6 +80,8 @@ impl Dial {
             handshake_timeout: Duration::from_secs(10),
             max_body: 64 * 1024,
             delay: Duration::ZERO,
+            redirects: 0,
+            route: Route::Direct,
             prepare: None,
             #[cfg(feature = "tls")]
             tls: None,
@@ -135,6 +147,30 @@ impl Dial {
         self
     }
 
+    /// Has a proxy connect us. Default: none.
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.route = Route::By(proxy);
+        self
+    }
+
+    /// Has the environment say whether there is a proxy: `HTTP_PROXY` for `ws://`, `HTTPS_PROXY` for `wss://`, `ALL_PROXY`
+    /// for either, but for hosts in `NO_PROXY`; the same in lower case goes before.
+    #[must_use]
+    pub fn proxy_from_environment(mut self) -> Self {
+        self.route = Route::Environment;
+        self
+    }
+
+    /// Follows so many redirections (301, 302, 303, 307, 308), which RFC 6455 §4.1 leaves to the client. Never from
+    /// `wss://` to `ws://`; to another server, headers and the user of the URL are not sent. Default: 0, and an answer
+    /// like this is a [`DialError::Refused`].
+    #[must_use]
+    pub fn redirects(mut self, most: u8) -> Self {
+        self.redirects = most;
+        self
+    }
+
     /// Starts that much later. Default: at once.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
@@ -173,17 +209,39 @@ impl Dial {
         Ok(self)
     }
 
-    /// The address of the first hop, where it needs no looking up.
-    pub(super) fn known_addr(&self) -> Option<SocketAddr> {
+    /// The address of the first hop, and whether that is a proxy, where nothing needs looking up.
+    pub(super) fn known_hop(&self) -> Result<Option<(SocketAddr, Option<Proxy>)>, DialError> {
         #[cfg(feature = "tls")]
         if self.target.secure && self.tls.is_none() {
             // Whom the system trusts has to be found out.
-            return None;
+            return Ok(None);
         }
         if self.prepare.is_some() {
-            return None;
+            return Ok(None);
         }
-        Some((self.target.ip()?, self.target.port).into())
+        let proxy = self.chosen_proxy()?;
+        let (host, port) = self.first_hop(proxy.as_ref());
+        let ip: Option<IpAddr> = host.parse().ok();
+        Ok(ip.map(|ip| ((ip, port).into(), proxy)))
+    }
+
+    /// Who connects for us.
+    pub(super) fn chosen_proxy(&self) -> Result<Option<Proxy>, DialError> {
+        let get = |name: &str| std::env::var(name).ok();
+        match &self.route {
+            Route::Direct => Ok(None),
+            Route::By(proxy) => Ok(Some(proxy.clone())),
+            Route::Environment => {
+                Proxy::of_environment(&self.target, get).map_err(DialError::Proxy)
+            }
+        }
+    }
+
+    pub(super) fn first_hop<'a>(&'a self, proxy: Option<&'a Proxy>) -> (&'a str, u16) {
+        match proxy {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => (&self.target.host, self.target.port),
+        }
     }
 
     /// The handshake of this connection, and its request.

@@ -7,14 +7,19 @@ use wirefan_protocol::Millis;
 use wirefan_protocol::handshake::ClientHandshake;
 
 use super::body::Body;
+use super::proxy::Talk;
 use super::race::Race;
-use super::{Dial, DialError, DialPhase, Response};
+use super::{Dial, DialError, DialPhase, Proxy, Response};
 use crate::transport::Transport;
 
 #[derive(Debug)]
 pub(crate) struct Dialling {
     pub(super) dial: Dial,
     pub(super) phase: Phase,
+    /// Who connects for us.
+    pub(super) proxy: Option<Proxy>,
+    /// Redirections that were followed.
+    pub(super) hops: u8,
     /// Until when this phase has time.
     pub(super) deadline: Millis,
 }
@@ -25,6 +30,8 @@ pub(super) enum Phase {
     /// The addresses are looked for elsewhere.
     LookUp,
     Connecting(Connecting),
+    /// The proxy is to connect us.
+    Proxy(Box<Talk>),
     /// Everything waits for TLS.
     #[cfg(feature = "tls")]
     Securing,
@@ -52,8 +59,18 @@ impl Dialling {
         Self {
             deadline: now.after(dial.delay),
             phase: Phase::Delayed,
+            proxy: None,
+            hops: 0,
             dial,
         }
+    }
+
+    /// Begins again, elsewhere.
+    pub(super) fn restart(&mut self, dial: Dial, now: Millis) {
+        self.dial = dial;
+        self.phase = Phase::Delayed;
+        self.deadline = now;
+        self.hops += 1;
     }
 
     /// When something is to be done though nothing has happened.
@@ -71,7 +88,7 @@ impl Dialling {
             Phase::Delayed | Phase::LookUp | Phase::Connecting(_) => DialPhase::Connect,
             #[cfg(feature = "tls")]
             Phase::Securing => DialPhase::Handshake,
-            Phase::Asking(_) | Phase::Refused(_) => DialPhase::Handshake,
+            Phase::Proxy(_) | Phase::Asking(_) | Phase::Refused(_) => DialPhase::Handshake,
         }
     }
 }
@@ -82,6 +99,7 @@ impl fmt::Debug for Phase {
             Self::Delayed => "Delayed",
             Self::LookUp => "LookUp",
             Self::Connecting(_) => "Connecting",
+            Self::Proxy(_) => "Proxy",
             #[cfg(feature = "tls")]
             Self::Securing => "Securing",
             Self::Asking(_) => "Asking",

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use wirefan_protocol::handshake::{BadResponse, InvalidRequest};
 
-use super::Response;
+use super::{ProxyError, RedirectError, Response};
 use crate::TlsFailure;
 
 /// Why a dialled connection did not open.
@@ -32,6 +32,10 @@ pub enum DialError {
     },
     /// The time for this part was over.
     Timeout(DialPhase),
+    /// The proxy did not connect us.
+    Proxy(ProxyError),
+    /// A redirection was not followed, though that was asked for.
+    Redirect(RedirectError),
     /// TLS failed: the certificate is not trusted or not for this name, for instance.
     Tls(TlsFailure),
     /// The server answered, but not with 101: a redirection, a demand for a password, an error.
@@ -50,7 +54,7 @@ pub enum DialError {
 pub enum DialPhase {
     /// Finding the address and connecting to it.
     Connect,
-    /// TLS and the answer to the request.
+    /// What is said to a proxy, TLS, and the answer to the request.
     Handshake,
 }
 
@@ -80,6 +84,8 @@ impl DialError {
             Self::Resolve(_) => "dial_resolve",
             Self::Connect { .. } => "dial_connect",
             Self::Timeout(_) => "dial_timeout",
+            Self::Proxy(_) => "dial_proxy",
+            Self::Redirect(_) => "dial_redirect",
             Self::Tls(_) => "dial_tls",
             Self::Refused(_) => "dial_refused",
             Self::BadResponse(_) => "dial_bad_response",
@@ -111,6 +117,8 @@ impl fmt::Display for DialError {
                 write!(f, "the server's certificate is refused: {why}")
             }
             Self::Tls(why) => why.fmt(f),
+            Self::Proxy(why) => why.fmt(f),
+            Self::Redirect(why) => why.fmt(f),
             Self::Refused(response) => write!(f, "the server answered with {}", response.status()),
             Self::BadResponse(why) => write!(f, "bad response: {why}"),
             Self::Ended => f.write_str("the server hung up without an answer"),
@@ -125,6 +133,8 @@ impl core::error::Error for DialError {
             Self::Url(why) => Some(why),
             Self::InvalidRequest(why) => Some(why),
             Self::Tls(why) => Some(why),
+            Self::Proxy(why) => Some(why),
+            Self::Redirect(why) => Some(why),
             Self::BadResponse(why) => Some(why),
             _ => None,
         }

@@ -1,10 +1,7 @@
 //! The steps of a dialled connection from its name to its first message, as part of a worker's turn. What the system has
 //! to do is behind [`Outside`], so that a test can be that too.
 
-use core::any::Any;
-use core::fmt;
 use core::mem;
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,8 +11,9 @@ use wirefan_protocol::{Connection, Input, Millis};
 
 use super::body::Body;
 use super::dialling::{Attempt, Connecting, Phase};
+use super::errand::{Errand, Found, Letter, Outside};
 use super::race::Race;
-use super::{Dial, DialError, Dialling, Response};
+use super::{Dial, DialError, Dialling, Proxy, Response};
 use crate::mailbox::Mailbox;
 use crate::slot::{Slot, Stage};
 use crate::slots::SlotToken;
@@ -23,66 +21,6 @@ use crate::state::Core;
 use crate::transport::Transport;
 use crate::worker::Worker;
 use crate::{CloseCause, ConnId, Handler};
-
-/// What a worker wants of the world when it dials.
-pub(crate) trait Outside {
-    /// Starts to connect; readiness is told with the token from then on.
-    fn connect(&mut self, addr: SocketAddr, token: SlotToken) -> io::Result<Transport>;
-    /// Has an errand run, whose outcome comes back as [`Letter::Found`].
-    fn look_up(&mut self, id: ConnId, errand: Errand);
-}
-
-/// What is to be done before connecting, on a thread that may wait.
-#[derive(Debug)]
-pub(crate) struct Errand {
-    pub(super) dial: Dial,
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) dial: Dial,
-    pub(crate) addrs: Vec<SocketAddr>,
-}
-
-/// Mail about dialling.
-pub(crate) enum Letter {
-    Found(ConnId, Box<Result<Found, DialError>>),
-    /// Dial; the argument is the worker's core.
-    Dial(Call),
-}
-
-/// To be called with a worker's core, whatever its handler keeps.
-type Call = Box<dyn FnOnce(&mut dyn Any) + Send>;
-
-impl Letter {
-    /// To a worker whose handler keeps such a `peer` for a connection.
-    pub(crate) fn dial<P: Send + 'static>(dial: Dial, peer: P) -> Self {
-        Self::Dial(Box::new(|core| {
-            if let Some(core) = core.downcast_mut::<Core<P>>() {
-                core.dial(dial, peer);
-            }
-        }))
-    }
-}
-
-impl fmt::Debug for Letter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Found(..) => "Found",
-            Self::Dial(_) => "Dial",
-        })
-    }
-}
-
-/// What a worker keeps of its dialled connections beside their slots.
-#[derive(Debug, Default)]
-pub(crate) struct Dialled {
-    /// Connections for which something is to be done outside.
-    pub(crate) wanted: Vec<u32>,
-    /// What the servers of open ones answered.
-    pub(crate) responses: HashMap<u32, Box<Response>>,
-}
 
 impl<P> Core<P> {
     /// Opens a connection, or begins to.
@@ -107,7 +45,7 @@ impl<P> Core<P> {
         self.slots.get_mut(index)?.peer.as_mut()
     }
 
-    fn dialling(&mut self, index: u32) -> Option<&mut Dialling> {
+    pub(super) fn dialling(&mut self, index: u32) -> Option<&mut Dialling> {
         match &mut self.slots.get_mut(index)?.stage {
             Stage::Dialling(dialling) => Some(dialling),
             _ => None,
@@ -115,7 +53,7 @@ impl<P> Core<P> {
     }
 
     /// There will be no connection.
-    fn fail_dial(&mut self, index: u32, why: DialError) {
+    pub(super) fn fail_dial(&mut self, index: u32, why: DialError) {
         self.end(index, CloseCause::Dial(why));
     }
 
@@ -161,9 +99,10 @@ impl<H: Handler> Worker<H> {
             && dialling.deadline <= now
         {
             dialling.deadline = now.after(dialling.dial.connect_timeout);
-            match dialling.dial.known_addr() {
-                Some(addr) => self.connect_to(index, &[addr]),
-                None => {
+            match dialling.dial.known_hop() {
+                Ok(Some((addr, proxy))) => self.connect_to(index, &[addr], proxy),
+                Err(why) => return self.core.fail_dial(index, why),
+                Ok(None) => {
                     dialling.phase = Phase::LookUp;
                     let dial = dialling.dial.clone();
                     return outside.look_up(id, Errand { dial });
@@ -187,11 +126,12 @@ impl<H: Handler> Worker<H> {
     }
 
     /// The addresses are known. What cannot be asked for fails before anybody is.
-    fn connect_to(&mut self, index: u32, addrs: &[SocketAddr]) {
+    fn connect_to(&mut self, index: u32, addrs: &[SocketAddr], proxy: Option<Proxy>) {
         let (now, config) = (self.core.now, Arc::clone(&self.core.settings.protocol));
         let Some(dialling) = self.core.dialling(index) else {
             return;
         };
+        dialling.proxy = proxy;
         match dialling.dial.handshake(&config) {
             Ok(_) => dialling.phase = Phase::Connecting(Connecting::new(addrs, now)),
             Err(why) => self.core.fail_dial(index, why),
@@ -207,6 +147,7 @@ impl<H: Handler> Worker<H> {
             && let Stage::Dialling(dialling) = &slot.stage
             && let Phase::Delayed = dialling.phase
             && dialling.deadline <= now
+            && dialling.hops == 0
             && let Some(mut peer) = slot.peer.take()
         {
             self.handler.dialling(&mut peer);
@@ -232,9 +173,9 @@ impl<H: Handler> Worker<H> {
             return;
         }
         match found {
-            Ok(Found { dial, addrs }) => {
+            Ok(Found { dial, proxy, addrs }) => {
                 dialling.dial = dial;
-                self.connect_to(index, &addrs);
+                self.connect_to(index, &addrs, proxy);
                 self.core.dialled.wanted.push(index);
             }
             Err(why) => self.core.fail_dial(index, why),
@@ -271,89 +212,13 @@ impl<H: Handler> Worker<H> {
         true
     }
 
-    /// There is a way to the server: TLS comes first, if it is wanted.
-    fn begin(&mut self, index: u32) {
-        match self.core.dialling(index) {
-            Some(dialling) if dialling.dial.target.secure => self.secure(index),
-            _ => self.ask(index),
-        }
-    }
-
-    #[cfg(feature = "tls")]
-    fn secure(&mut self, index: u32) {
-        let Some(slot) = self.core.slots.get_mut(index) else {
-            return;
-        };
-        let Stage::Dialling(dialling) = &mut slot.stage else {
-            return;
-        };
-        let Some(tls) = &dialling.dial.tls else {
-            return self.core.fail_dial(index, DialError::NoTls);
-        };
-        let socket = mem::replace(&mut slot.socket, Transport::Unconnected);
-        match socket.secured(tls, &dialling.dial.target.host) {
-            Ok(socket) => {
-                slot.socket = socket;
-                dialling.phase = Phase::Securing;
-                self.core.write_backlog(index);
-            }
-            Err(why) => self.core.fail_dial(index, DialError::Tls(why)),
-        }
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn secure(&mut self, index: u32) {
-        self.core.fail_dial(index, DialError::NoTls);
-    }
-
-    /// Nothing more has come for now. What waited for TLS may be said.
-    #[cfg(feature = "tls")]
-    pub(crate) fn dial_waits(&mut self, index: u32) {
-        if let Some(slot) = self.core.slots.get_mut(index)
-            && let Stage::Dialling(dialling) = &slot.stage
-            && let Phase::Securing = dialling.phase
-            && !slot.socket.is_handshaking()
-        {
-            self.ask(index);
-        }
-    }
-
-    /// Sends the request.
-    fn ask(&mut self, index: u32) {
-        let config = Arc::clone(&self.core.settings.protocol);
+    /// Bytes have come on a connection that we open.
+    pub(crate) fn dial_input(&mut self, index: u32, input: &mut Input<'_>) {
         let Some(dialling) = self.core.dialling(index) else {
             return;
         };
-        match dialling.dial.handshake(&config) {
-            Ok((handshake, request)) => {
-                dialling.phase = Phase::Asking(Box::new(handshake));
-                self.say(index, request);
-            }
-            Err(why) => self.core.fail_dial(index, why),
-        }
-    }
-
-    /// Sends bytes that are no frames.
-    fn say(&mut self, index: u32, bytes: Vec<u8>) {
-        let len = bytes.len();
-        let mut outbox = self.core.spares.take();
-        outbox.push_begun(bytes.into(), len);
-        if let Some(slot) = self.core.slots.get_mut(index) {
-            slot.outbox = Some(outbox);
-            self.core.write_backlog(index);
-        }
-    }
-
-    /// Bytes have come on a connection that we open.
-    pub(crate) fn dial_input(&mut self, index: u32, input: &mut Input<'_>) {
-        let max_body = match self.core.dialling(index) {
-            Some(dialling) => dialling.dial.max_body,
-            None => return,
-        };
-        let Some(Dialling { phase, .. }) = self.core.dialling(index) else {
-            return;
-        };
-        let why = match phase {
+        let why = match &mut dialling.phase {
+            Phase::Proxy(_) => return self.hear_proxy(index, input),
             Phase::Asking(handshake) => match handshake.next_response(input) {
                 None => return,
                 Some(Answer::Accepted(connection, response)) => {
@@ -362,9 +227,13 @@ impl<H: Handler> Worker<H> {
                 }
                 Some(Answer::Refused(refusal)) => {
                     let response = Response::of(&refusal);
-                    let mut body = Body::of(&response, max_body);
+                    let followed = dialling.dial.redirected(&response, dialling.hops);
+                    if let Some(followed) = followed {
+                        return self.follow(index, followed);
+                    }
+                    let mut body = Body::of(&response, dialling.dial.max_body);
                     body.add(refusal.body());
-                    *phase = Phase::Refused(Box::new((response, body)));
+                    dialling.phase = Phase::Refused(Box::new((response, body)));
                     return self.end_refusal(index, false);
                 }
                 Some(Answer::Failed(why)) => DialError::BadResponse(why),

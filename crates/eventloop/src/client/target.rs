@@ -68,6 +68,18 @@ impl Target {
             format!("{host}:{}", self.port)
         }
     }
+
+    /// The same with the port in any case.
+    pub(crate) fn host_and_port(&self) -> String {
+        format!("{}:{}", bracketed(&self.host), self.port)
+    }
+
+    /// Whether the two name the same server, so that what is a secret between us and the one may be told the other.
+    pub(crate) fn is_same_server(&self, other: &Self) -> bool {
+        self.host.eq_ignore_ascii_case(&other.host)
+            && self.port == other.port
+            && self.secure == other.secure
+    }
 }
 
 fn bracketed(host: &str) -> String {
