@@ -23,7 +23,15 @@ pub(crate) trait Outside {
 /// What is to be done before connecting, on a thread that may wait.
 #[derive(Debug)]
 pub(crate) struct Errand {
-    pub(super) dial: Dial,
+    pub(crate) dial: Dial,
+}
+
+#[cfg(test)]
+impl Errand {
+    /// Whose addresses are wanted.
+    pub(crate) fn host(&self) -> &str {
+        &self.dial.target.host
+    }
 }
 
 /// What came of it.

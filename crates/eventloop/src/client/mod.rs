@@ -67,6 +67,8 @@ pub(crate) use connect::Sockets;
 pub use dial::Dial;
 pub(crate) use dialling::Dialling;
 pub(crate) use errand::{Dialled, Letter};
+#[cfg(test)]
+pub(crate) use errand::{Errand, Found, Outside};
 pub use failure::{DialError, DialPhase, UrlError};
 pub use link::{Link, LinkEvent, LinkFull, Links, Reconnect};
 pub use message::OwnedMessage;

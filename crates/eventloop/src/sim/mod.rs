@@ -4,12 +4,16 @@
 mod chance;
 mod chaos;
 mod client;
+#[cfg(feature = "client")]
+mod far;
 mod model;
 mod net;
 mod script;
 mod secure;
 mod tests_backpressure;
 mod tests_closing;
+#[cfg(feature = "client")]
+mod tests_dialling;
 mod tests_fairness;
 mod tests_mail;
 mod tests_random;
