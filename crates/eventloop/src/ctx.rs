@@ -86,6 +86,8 @@ impl<P> Ctx<'_, P> {
     /// Opens a connection to somewhere else, on this worker. [`Handler::open`](crate::Handler::open) tells when it is open,
     /// [`Handler::closed`](crate::Handler::closed) that it is not any more, or never was; `peer` comes back there in either
     /// case. Until it is open nothing can be sent to it; [`close`](Self::close) gives it up.
+    ///
+    /// While the loop shuts down nothing is dialled: `peer` is dropped, and the name is nobody's.
     #[cfg(feature = "client")]
     pub fn dial(&mut self, dial: crate::Dial, peer: P) -> ConnId {
         self.core.dial(dial, peer)

@@ -1,4 +1,4 @@
-//! A WebSocket server on `mio`: one thread, one poll, one turn.
+//! A WebSocket server, and client, on `mio`: one thread, one poll, one turn.
 //!
 //! Write a [`Handler`], and start a [`Server`] with it:
 //!
@@ -14,7 +14,7 @@
 //! * [`Backpressure`] and [`Timeouts`] say what becomes of peers that are slow or gone; [`CloseCause`] says what became of
 //!   each.
 //!
-//! With the feature `client` the loop also dials: see [`client`].
+//! With the feature `client`, which is on by default, the loop also dials: see [`client`].
 //!
 //! A broadcast is framed once, and compressed once, whoever listens; an idle connection owns no buffer. The order in
 //! which messages arrive is promised: each member of a topic sees every publisher's messages in the order published, and

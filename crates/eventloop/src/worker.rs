@@ -148,14 +148,13 @@ impl<H: Handler> Worker<H> {
         slot.flags.readable |= ready.readable || ready.read_closed;
         slot.flags.read_closed |= ready.read_closed;
         #[cfg(feature = "client")]
-        if let Stage::Dialling(_) = slot.stage
-            && !self.dial_ready(index)
-        {
+        if let Stage::Dialling(_) = slot.stage {
+            if self.dial_ready(index) {
+                self.core.write_backlog(index);
+                self.read(index);
+            }
             return;
         }
-        let Some(slot) = self.core.slots.get_mut(index) else {
-            return;
-        };
         if ready.writable && slot.waits_to_write() {
             self.core.write_backlog(index);
         }
@@ -406,6 +405,10 @@ impl<H: Handler> Worker<H> {
         let now = self.core.now;
         self.shutdown = Some(now.after(grace));
         self.last_requests = Some(now.after(grace.min(LAST_REQUESTS)));
+        #[cfg(feature = "client")]
+        {
+            self.core.dialled.over = true;
+        }
         // Nothing is opened any more, not even what has been accepted in this turn.
         let accepts = |decision: &Decision<H::Peer>| matches!(decision, Decision::Accept(_));
         self.core.decided.retain(|(_, decision)| !accepts(decision));

@@ -281,6 +281,47 @@ fn a_dial_can_be_put_off_and_be_given_up() {
     client.shutdown();
 }
 
+/// Its handler dials again whenever something has ended.
+struct Again(std::sync::mpsc::Sender<&'static str>);
+
+impl wirefan_eventloop::Handler for Again {
+    type Peer = Dial;
+    type Note = ();
+
+    fn dialling(&mut self, _: &mut Dial) {
+        let _ = self.0.send("dialling");
+    }
+
+    fn message(&mut self, _: &mut wirefan_eventloop::Conn<'_, Dial>, _: Message<'_>) {}
+
+    fn closed(
+        &mut self,
+        dial: Option<Dial>,
+        _: wirefan_eventloop::Caller,
+        _: CloseCause,
+        ctx: &mut wirefan_eventloop::Ctx<'_, Dial>,
+    ) {
+        let dial = dial.expect("what was dialled");
+        ctx.dial(dial.clone(), dial);
+    }
+}
+
+#[test]
+fn a_handler_that_always_dials_again_does_not_hold_a_shutdown_up() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    drop(listener);
+    let (tell, told) = std::sync::mpsc::channel();
+    let client = wirefan_eventloop::Client::builder().start(move |_| Again(tell.clone()));
+    let client = client.expect("a client");
+    let dial = to(addr, "/");
+    client.dial(dial.clone(), dial).expect("room");
+    for _ in 0..10 {
+        told.recv_timeout(common::PATIENCE).expect("it dials again");
+    }
+    client.shutdown(common::PATIENCE).expect("an orderly end");
+}
+
 #[test]
 fn a_request_is_prepared_before_each_try_and_off_the_loop() {
     let app = App::echo().on_request(|request, _| match request.header("authorization") {

@@ -25,6 +25,14 @@ use crate::{CloseCause, ConnId, Handler};
 impl<P> Core<P> {
     /// Opens a connection, or begins to.
     pub(crate) fn dial(&mut self, dial: Dial, peer: P) -> ConnId {
+        if self.dialled.over {
+            // A handler that dials whenever something has ended would never come to its own end.
+            return ConnId {
+                worker: self.worker,
+                slot: u32::MAX,
+                generation: 0,
+            };
+        }
         let at_once = dial.delay.is_zero();
         let stage = Stage::Dialling(Box::new(Dialling::new(dial, self.now)));
         let unspecified = ([0, 0, 0, 0], 0).into();
