@@ -26,7 +26,7 @@ pub(crate) struct Errand {
     pub(crate) dial: Dial,
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "tls"))]
 impl Errand {
     /// Whose addresses are wanted.
     pub(crate) fn host(&self) -> &str {

@@ -67,7 +67,8 @@ pub(crate) use connect::Sockets;
 pub use dial::Dial;
 pub(crate) use dialling::Dialling;
 pub(crate) use errand::{Dialled, Letter};
-#[cfg(test)]
+// The simulation, which is built with TLS, is the world to a worker.
+#[cfg(all(test, feature = "tls"))]
 pub(crate) use errand::{Errand, Found, Outside};
 pub use failure::{DialError, DialPhase, UrlError};
 pub use link::{Link, LinkEvent, LinkFull, Links, Reconnect};
