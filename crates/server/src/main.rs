@@ -3,7 +3,9 @@
 
 mod bench;
 mod broadcast;
+mod completions;
 mod compression;
+mod config;
 mod echo;
 mod limits;
 mod listen;
@@ -25,6 +27,7 @@ mod visits;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::config::Mistake;
 use crate::options::Command;
 use crate::usage::Wanted;
 
@@ -35,13 +38,15 @@ fn main() -> ExitCode {
     let cli = match usage::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(Wanted::Text(text)) => {
-            // Whoever has closed the pipe has read enough.
-            let _ = write!(io::stdout(), "{text}");
+            let _ = tell(text.as_bytes());
             return ExitCode::SUCCESS;
         }
         Err(Wanted::Hint(text)) => return fail(&text, USAGE),
     };
     log::init(cli.log);
+    for suspicious in cli.command.suspicious() {
+        tracing::warn!("{suspicious}");
+    }
     let done = match cli.command {
         Command::Echo(serve) => run::echo(&serve).map_err(|error| error.to_string()),
         Command::Broadcast(options) => run::broadcast(&options).map_err(|error| error.to_string()),
@@ -51,11 +56,30 @@ fn main() -> ExitCode {
             Ok(false) => return ExitCode::FAILURE,
             Err(error) => Err(error.to_string()),
         },
+        Command::CheckConfig(asked) => match asked.check() {
+            Ok(said) => tell(said.as_bytes()),
+            Err(mistakes) => {
+                let line = |mistake: &Mistake| format!("{mistake}\n");
+                return fail(&mistakes.iter().map(line).collect::<String>(), USAGE);
+            }
+        },
+        Command::Config(asked) => tell(asked.text().as_bytes()),
+        Command::Completions(asked) => tell(&asked.text()),
+        Command::Man(asked) => match asked.text() {
+            Ok(page) => tell(&page),
+            Err(error) => Err(format!("the pages cannot be written: {error}")),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("wirefan: {error}\n"), 1),
     }
+}
+
+/// Writes to stdout. Whoever has closed the pipe has read enough.
+fn tell(text: &[u8]) -> Result<(), String> {
+    let _ = io::stdout().write_all(text);
+    Ok(())
 }
 
 fn fail(text: &str, code: u8) -> ExitCode {

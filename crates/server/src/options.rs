@@ -11,7 +11,9 @@ use wirefan_eventloop::{AtLimit, Backpressure, Timeouts};
 use wirefan_protocol::{CloseCode, Config};
 
 use crate::bench::Bench;
+use crate::completions::{Completions, Manual};
 use crate::compression::Compression;
+use crate::config::{CheckConfig, ConfigFile, PrintConfig};
 use crate::listen::Listen;
 use crate::tls::TlsOptions;
 use crate::{log, quantity, subprotocol};
@@ -28,11 +30,15 @@ Examples:
       The same with a certificate of yours.
   wirefan echo --max-message 16m --workers 4
       Sends every message back, also large ones: to test a client with.
+  wirefan broadcast --config /etc/wirefan/wirefan.toml
+      Options from a file; `wirefan config` writes one that tells of them all.
   wirefan bench ws://127.0.0.1:9001/ --connections 64 --in-flight 32
       How many messages a second a server echoes, and how long each one takes.
 
 Sizes are bytes, or 64k, 16m, 1g (times 1024).
 Durations are 500ms, 25s, 2m, 1h; a plain number is seconds.
+Every option of echo and broadcast may be in the environment too (--max-message as WIREFAN_MAX_MESSAGE, several values
+with commas between them), or in the file that --config names. --log may be for all commands.
 Ctrl-C or SIGTERM ends the server gracefully, a second one at once.
 Exit codes: 0 ended as asked, 1 could not run, 2 wrong options, 130 or 143 ended at once.
 
@@ -53,7 +59,7 @@ pub(crate) struct Cli {
     ///
     /// info tells of every connection that opens or ends, debug of plain HTTP requests too, trace of every message.
     /// One part alone: warn,wirefan_eventloop=debug.
-    #[arg(long, global = true, env = "WIREFAN_LOG", hide_env_values = true)]
+    #[arg(long, global = true)]
     #[arg(value_name = "FILTER", default_value = "info", value_parser = log::filter)]
     pub(crate) log: Targets,
 }
@@ -73,6 +79,20 @@ pub(crate) enum Command {
     ///
     /// It checks everything that comes back: content, order, and that nothing is missing.
     Bench(Box<Bench>),
+    /// Find the mistakes in a configuration file
+    ///
+    /// Each is a line with its place: FILE:LINE:COLUMN. Nothing is started, and neither flags nor the environment are
+    /// looked at.
+    CheckConfig(CheckConfig),
+    /// Write the options in effect as a configuration file, with where each comes from
+    ///
+    /// It takes what the command takes (broadcast unless another is named), reads the environment and the file that
+    /// --config names, and starts nothing. Secrets are not shown.
+    Config(Box<PrintConfig>),
+    /// Write a script that completes the command line
+    Completions(Completions),
+    /// Write the manual page
+    Man(Manual),
 }
 
 /// The options of `broadcast`.
@@ -95,6 +115,29 @@ impl Command {
             Self::Echo(serve) => serve.contradiction().map(|it| it.to_string()),
             Self::Broadcast(broadcast) => broadcast.serve.contradiction().map(|it| it.to_string()),
             Self::Bench(bench) => bench.contradiction().map(|it| it.to_string()),
+            Self::Config(config) => config.serve().contradiction().map(|it| it.to_string()),
+            Self::CheckConfig(_) | Self::Completions(_) | Self::Man(_) => None,
+        }
+    }
+
+    /// What looks like a mistake and may be none. A configuration that is written has it in it.
+    pub(crate) fn suspicious(&self) -> Vec<String> {
+        let config = match self {
+            Self::Echo(serve) => &serve.config,
+            Self::Broadcast(broadcast) => &broadcast.serve.config,
+            _ => return Vec::new(),
+        };
+        let resolved = config.resolved.as_ref();
+        resolved.map_or_else(Vec::new, |resolved| resolved.suspicious.clone())
+    }
+
+    /// The file of a command that has one.
+    pub(crate) fn config_mut(&mut self) -> Option<&mut ConfigFile> {
+        match self {
+            Self::Echo(serve) => Some(&mut serve.config),
+            Self::Broadcast(broadcast) => Some(&mut broadcast.serve.config),
+            Self::Config(config) => Some(config.file_mut()),
+            _ => None,
         }
     }
 }
@@ -102,6 +145,9 @@ impl Command {
 /// The options that both commands have.
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+
     /// Address to listen on; give it again for more [default: 127.0.0.1:9001, over TLS if there is a certificate]
     ///
     /// HOST:PORT speaks http:// and ws://, wss://HOST:PORT speaks https:// and wss:// and needs a certificate.

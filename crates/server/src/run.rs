@@ -11,6 +11,7 @@ use crate::broadcast::Broadcast;
 use crate::echo::Echo;
 use crate::listen::Listen;
 use crate::options::{self, Serve};
+use crate::reload::Reload;
 use crate::self_signed::{SelfSigned, SelfSignedError};
 use crate::subprotocol::Subprotocols;
 use crate::visits::Visits;
@@ -104,12 +105,10 @@ fn run(
     start: impl FnOnce(ServerBuilder) -> io::Result<Server<()>>,
 ) -> Result<(), RunError> {
     #[cfg(unix)]
-    let files = serve.tls.files();
-    #[cfg(unix)]
-    let signals = crate::signals::catch(files.is_some()).map_err(RunError::Signals)?;
+    let signals = crate::signals::catch(Reload::is_wanted(serve)).map_err(RunError::Signals)?;
     let addrs = resolve(&serve.listen())?;
     // Before they are used: what changes from now on is noticed.
-    let files = files.map(|files| (files.contents(), files));
+    let files = serve.tls.files().map(|files| (files.contents(), files));
     let (tls, made) = certificates(serve, &addrs)?;
     let server = builder(serve, &addrs, tls.as_ref())
         .map_err(RunError::Loop)
@@ -126,7 +125,7 @@ fn run(
         (Some(made), Some((addr, _))) => Some(tell_how_to_trust(made, *addr)?),
         _ => None,
     };
-    let reload = tls
+    let certificates = tls
         .zip(files)
         .map(|(tls, (contents, files))| reload::watch(tls, files, contents));
     #[cfg(unix)]
@@ -135,7 +134,7 @@ fn run(
         server.remote(),
         serve.shutdown_grace,
         visits.clone(),
-        reload,
+        Reload::new(serve, certificates),
     );
     let ended = server.join();
     if let Some(folder) = written.as_deref().and_then(Path::parent) {

@@ -1,13 +1,13 @@
-//! SIGINT and SIGTERM: the first ends the server gracefully, the second at once. SIGHUP: certificates are read again.
+//! SIGINT and SIGTERM: the first ends the server gracefully, the second at once. SIGHUP: what can be is read again.
 
 use core::time::Duration;
-use std::sync::mpsc::Sender;
 use std::{io, process, thread};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use wirefan_eventloop::Remote;
 
+use crate::reload::Reload;
 use crate::visits::Visits;
 
 /// Catches them from now on, SIGHUP if there is something to `reload`: without that it ends the server, as a terminal that
@@ -23,15 +23,12 @@ pub(crate) fn watch(
     remote: Remote<()>,
     grace: Duration,
     visits: Visits,
-    reload: Option<Sender<()>>,
+    mut reload: Reload,
 ) {
     thread::spawn(move || {
         let mut signals = signals.forever().filter(|signal| {
-            if *signal == SIGHUP
-                && let Some(reload) = &reload
-            {
-                // It listens as long as this thread lives.
-                let _ = reload.send(());
+            if *signal == SIGHUP {
+                reload.all();
             }
             *signal != SIGHUP
         });

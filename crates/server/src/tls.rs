@@ -77,7 +77,7 @@ impl TlsOptions {
 }
 
 /// The files that a configuration is made from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct TlsFiles {
     identities: Vec<(PathBuf, PathBuf)>,
     client_ca: Option<PathBuf>,

@@ -37,6 +37,8 @@ pub(crate) struct Wirefan {
     pub(crate) child: Child,
     pub(crate) addr: SocketAddr,
     lines: Receiver<String>,
+    /// What the log said before it listened.
+    pub(crate) early: Vec<String>,
 }
 
 impl Wirefan {
@@ -56,18 +58,30 @@ impl Wirefan {
 
     /// The same with another address, whose port is 0.
     pub(crate) fn start_on(listen: &str, args: &[&str]) -> Self {
-        let mut child = command(args)
-            .args(["--listen", listen])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::start_with(|command| {
+            command.args(args).args(["--listen", listen]);
+        })
+    }
+
+    /// Starts what is asked for, which listens somewhere, and waits until it does.
+    pub(crate) fn start_with(ask: impl FnOnce(&mut Command)) -> Self {
+        let mut command = command(&[]);
+        ask(&mut command);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = lines_of(child.stderr.take().unwrap());
         let mut server = Self {
             child,
             addr: ([127, 0, 0, 1], 0).into(),
             lines,
+            early: Vec::new(),
         };
-        let line = server.line_with("listening on ");
+        let line = loop {
+            let line = server.line_with("");
+            if line.contains("listening on ") {
+                break line;
+            }
+            server.early.push(line);
+        };
         let (_, rest) = line.split_once("listening on ").unwrap();
         server.addr = rest.split(' ').next().unwrap().parse().unwrap();
         server

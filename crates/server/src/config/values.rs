@@ -1,0 +1,83 @@
+//! The values of an option as texts, out of TOML and out of the environment, and what the option itself says to each.
+
+use clap::Command;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::setting::{Kind, Setting};
+use crate::usage;
+
+/// What a value of TOML is as a text, or what is wrong with it.
+pub(super) fn text(value: &DeValue<'_>) -> Result<String, &'static str> {
+    match value {
+        DeValue::String(text) => Ok(text.clone().into_owned()),
+        DeValue::Integer(number) => match number.radix() {
+            10 => Ok(number.as_str().to_owned()),
+            radix => i64::from_str_radix(number.as_str(), radix)
+                .map(|number| number.to_string())
+                .map_err(|_| "the number is too large"),
+        },
+        DeValue::Float(number) => Ok(number.as_str().to_owned()),
+        DeValue::Boolean(on) => Ok(on.to_string()),
+        DeValue::Datetime(_) => Err("a date is no value of any option"),
+        DeValue::Array(_) => Err("an array in an array is no value of any option"),
+        DeValue::Table(_) => Err("a table is no value of any option"),
+    }
+}
+
+/// The values in a variable: one, or several with commas between them, or an array of TOML where a value has a comma in it.
+pub(super) fn in_variable(setting: Setting<'_>, value: &str) -> Result<Vec<String>, String> {
+    match setting.kind() {
+        Kind::One => Ok(vec![value.to_owned()]),
+        Kind::Switch => match value.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => Ok(vec!["true".to_owned()]),
+            "false" | "no" | "off" | "0" => Ok(vec!["false".to_owned()]),
+            _ => Err("write true or false".to_owned()),
+        },
+        // An IPv6 address has brackets too, and is no TOML.
+        Kind::Many => match DeValue::parse(value).map(Spanned::into_inner) {
+            Ok(DeValue::Array(array)) => array
+                .iter()
+                .map(|value| text(value.get_ref()).map_err(str::to_owned))
+                .collect(),
+            _ => Ok(value
+                .split(',')
+                .map(|value| value.trim().to_owned())
+                .collect()),
+        },
+    }
+}
+
+/// What the option says to a value, in one line, if it does not take it. What the option may not be together with does not
+/// matter here.
+pub(super) fn refusal(command: &Command, setting: Setting<'_>, value: &str) -> Option<String> {
+    if setting.kind() == Kind::Switch {
+        return (value != "true" && value != "false").then(|| "write true or false".to_owned());
+    }
+    let args = [
+        command.get_name().to_owned(),
+        format!("--{}={value}", setting.name),
+    ];
+    let error = command.clone().try_get_matches_from(args).err()?;
+    let about_value = matches!(
+        error.kind(),
+        ErrorKind::InvalidValue
+            | ErrorKind::ValueValidation
+            | ErrorKind::InvalidUtf8
+            | ErrorKind::TooManyValues
+            | ErrorKind::TooFewValues
+            | ErrorKind::WrongNumberOfValues
+    );
+    let own = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(arg)) => arg.contains(setting.name),
+        _ => true,
+    };
+    (about_value && own).then(|| {
+        let said = usage::in_one_line(&error);
+        match setting.is_secret() {
+            true => said.replace(&format!("'{value}'"), "'***'"),
+            false => said,
+        }
+    })
+}
