@@ -5,6 +5,7 @@ use std::rc::Rc;
 use wirefan_eventloop::{Acceptance, Caller, CloseCause, Conn, Ctx, Decision, Handler, Message};
 use wirefan_protocol::handshake::{Reply, Request};
 
+use crate::static_files::StaticFiles;
 use crate::subprotocol::Subprotocols;
 use crate::visits::{Visit, Visits};
 use crate::{page, room, visits};
@@ -14,6 +15,7 @@ pub(crate) struct Broadcast {
     pub(crate) to_sender: bool,
     pub(crate) subprotocols: Subprotocols,
     pub(crate) visits: Visits,
+    pub(crate) files: Option<StaticFiles>,
 }
 
 /// Someone in a room.
@@ -30,9 +32,15 @@ impl Handler for Broadcast {
     fn request(
         &mut self,
         request: &Request<'_>,
-        _: Caller,
+        caller: Caller,
         server: &mut Ctx<'_, Member>,
     ) -> Decision<Member> {
+        if !request.is_websocket()
+            && !page::asks_for_members(request)
+            && let Some(files) = &mut self.files
+        {
+            return Decision::Answer(files.answer(request, caller));
+        }
         let room = match room::of(request.path()) {
             Ok(room) => room,
             Err(why) => return Decision::Answer(Reply::text(why.status(), why.to_string())),
@@ -81,6 +89,9 @@ impl Handler for Broadcast {
         cause: CloseCause,
         _: &mut Ctx<'_, Member>,
     ) {
+        if let Some(files) = &mut self.files {
+            files.closed(caller.id);
+        }
         self.visits
             .end(member.map(|member| member.visit), caller, &cause);
     }

@@ -3,6 +3,7 @@
 use wirefan_eventloop::{Acceptance, Caller, CloseCause, Conn, Ctx, Decision, Handler, Message};
 use wirefan_protocol::handshake::Request;
 
+use crate::static_files::StaticFiles;
 use crate::subprotocol::Subprotocols;
 use crate::visits::{Visit, Visits};
 use crate::{page, visits};
@@ -11,6 +12,7 @@ use crate::{page, visits};
 pub(crate) struct Echo {
     pub(crate) subprotocols: Subprotocols,
     pub(crate) visits: Visits,
+    pub(crate) files: Option<StaticFiles>,
 }
 
 impl Handler for Echo {
@@ -24,6 +26,9 @@ impl Handler for Echo {
         server: &mut Ctx<'_, Visit>,
     ) -> Decision<Visit> {
         if !request.is_websocket() {
+            if let Some(files) = &mut self.files {
+                return Decision::Answer(files.answer(request, caller));
+            }
             let tls = server.tls(caller.id).is_some();
             return Decision::Answer(page::answer(request, || page::echo(request.host(), tls)));
         }
@@ -50,6 +55,9 @@ impl Handler for Echo {
         cause: CloseCause,
         _: &mut Ctx<'_, Visit>,
     ) {
+        if let Some(files) = &mut self.files {
+            files.closed(caller.id);
+        }
         self.visits.end(visit, caller, &cause);
     }
 }

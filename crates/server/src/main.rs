@@ -19,6 +19,7 @@ mod run;
 mod self_signed;
 #[cfg(unix)]
 mod signals;
+mod static_files;
 mod subprotocol;
 mod tls;
 mod usage;

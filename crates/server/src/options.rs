@@ -15,6 +15,7 @@ use crate::completions::{Completions, Manual};
 use crate::compression::Compression;
 use crate::config::{CheckConfig, ConfigFile, PrintConfig};
 use crate::listen::Listen;
+use crate::static_files::ServeFiles;
 use crate::tls::TlsOptions;
 use crate::{log, quantity, subprotocol};
 
@@ -256,6 +257,9 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     compression: Compression,
+
+    #[command(flatten)]
+    pub(crate) files: ServeFiles,
 
     #[command(flatten)]
     pub(crate) tls: TlsOptions,

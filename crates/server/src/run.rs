@@ -13,6 +13,7 @@ use crate::listen::Listen;
 use crate::options::{self, Serve};
 use crate::reload::Reload;
 use crate::self_signed::{SelfSigned, SelfSignedError};
+use crate::static_files::FolderError;
 use crate::subprotocol::Subprotocols;
 use crate::visits::Visits;
 use crate::{limits, reload};
@@ -27,6 +28,8 @@ pub(crate) enum RunError {
     /// Signals cannot be caught.
     #[cfg(unix)]
     Signals(io::Error),
+    /// The folder of static files cannot be used.
+    Files(FolderError),
     /// The certificates cannot be used.
     Tls(TlsError),
     /// A certificate cannot be made.
@@ -65,6 +68,7 @@ impl fmt::Display for RunError {
             },
             #[cfg(unix)]
             Self::Signals(error) => write!(f, "cannot catch signals: {error}"),
+            Self::Files(error) => write!(f, "{error}"),
             Self::Tls(error) => write!(f, "{error}"),
             Self::SelfSigned(error) => write!(f, "{error}"),
             Self::Loop(error) => write!(f, "the server cannot run: {error}"),
@@ -80,6 +84,7 @@ pub(crate) fn echo(serve: &Serve) -> Result<(), RunError> {
     let echo = Echo {
         subprotocols: Subprotocols::new(&serve.subprotocol),
         visits: visits.clone(),
+        files: serve.files.read().map_err(RunError::Files)?,
     };
     run(serve, visits, |builder| {
         builder.start(move |_| echo.clone())
@@ -93,6 +98,7 @@ pub(crate) fn broadcast(options: &options::Broadcast) -> Result<(), RunError> {
         to_sender: options.to_sender,
         subprotocols: Subprotocols::new(&serve.subprotocol),
         visits: visits.clone(),
+        files: serve.files.read().map_err(RunError::Files)?,
     };
     run(serve, visits, |builder| {
         builder.start(move |_| broadcast.clone())
