@@ -60,7 +60,7 @@ pub(crate) struct Cli {
     ///
     /// info tells of every connection that opens or ends, debug of plain HTTP requests too, trace of every message.
     /// One part alone: warn,wirefan_eventloop=debug.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, env = "WIREFAN_LOG", hide_env_values = true)]
     #[arg(value_name = "FILTER", default_value = "info", value_parser = log::filter)]
     pub(crate) log: Targets,
 }

@@ -8,10 +8,10 @@ use std::{fs, io};
 use wirefan_eventloop::{Server, ServerBuilder, Tls, TlsError};
 
 use crate::broadcast::Broadcast;
+use crate::config::Configuration;
 use crate::echo::Echo;
 use crate::listen::Listen;
 use crate::options::{self, Serve};
-use crate::reload::Reload;
 use crate::self_signed::{SelfSigned, SelfSignedError};
 use crate::static_files::FolderError;
 use crate::subprotocol::Subprotocols;
@@ -111,7 +111,10 @@ fn run(
     start: impl FnOnce(ServerBuilder) -> io::Result<Server<()>>,
 ) -> Result<(), RunError> {
     #[cfg(unix)]
-    let signals = crate::signals::catch(Reload::is_wanted(serve)).map_err(RunError::Signals)?;
+    let configuration = Configuration::of(serve);
+    #[cfg(unix)]
+    let signals = crate::signals::catch(serve.tls.files().is_some() || configuration.is_some())
+        .map_err(RunError::Signals)?;
     let addrs = resolve(&serve.listen())?;
     // Before they are used: what changes from now on is noticed.
     let files = serve.tls.files().map(|files| (files.contents(), files));
@@ -131,7 +134,9 @@ fn run(
         (Some(made), Some((addr, _))) => Some(tell_how_to_trust(made, *addr)?),
         _ => None,
     };
-    let certificates = tls
+    #[cfg(unix)]
+    let configuration = configuration.map(|it| it.followed_by(files.as_ref().map(|(_, it)| it)));
+    let reload = tls
         .zip(files)
         .map(|(tls, (contents, files))| reload::watch(tls, files, contents));
     #[cfg(unix)]
@@ -140,7 +145,8 @@ fn run(
         server.remote(),
         serve.shutdown_grace,
         visits.clone(),
-        Reload::new(serve, certificates),
+        reload,
+        configuration,
     );
     let ended = server.join();
     if let Some(folder) = written.as_deref().and_then(Path::parent) {

@@ -1,13 +1,15 @@
-//! SIGINT and SIGTERM: the first ends the server gracefully, the second at once. SIGHUP: what can be is read again.
+//! SIGINT and SIGTERM: the first ends the server gracefully, the second at once. SIGHUP: the
+//! configuration and certificates are read again.
 
 use core::time::Duration;
+use std::sync::mpsc::Sender;
 use std::{io, process, thread};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use wirefan_eventloop::Remote;
 
-use crate::reload::Reload;
+use crate::config::Configuration;
 use crate::visits::Visits;
 
 /// Catches them from now on, SIGHUP if there is something to `reload`: without that it ends the server, as a terminal that
@@ -23,12 +25,22 @@ pub(crate) fn watch(
     remote: Remote<()>,
     grace: Duration,
     visits: Visits,
-    mut reload: Reload,
+    reload: Option<Sender<()>>,
+    mut configuration: Option<Configuration>,
 ) {
     thread::spawn(move || {
         let mut signals = signals.forever().filter(|signal| {
-            if *signal == SIGHUP {
-                reload.all();
+            if *signal == SIGHUP
+                && let Some(configuration) = &mut configuration
+            {
+                // First: it may name other files.
+                configuration.read();
+            }
+            if *signal == SIGHUP
+                && let Some(reload) = &reload
+            {
+                // It listens as long as this thread lives.
+                let _ = reload.send(());
             }
             *signal != SIGHUP
         });

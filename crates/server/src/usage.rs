@@ -4,6 +4,7 @@ use core::fmt;
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
@@ -75,10 +76,16 @@ pub(crate) fn read(invocation: Invocation) -> Result<Cli, Wanted> {
     })
 }
 
+/// All commands and their options. The environment is ours to read, and not clap's.
+pub(crate) fn command() -> clap::Command {
+    let mut root = Cli::command().mut_args(|arg| arg.env(Resettable::Reset));
+    root.build();
+    root
+}
+
 /// Makes options of what was resolved.
 pub(crate) fn understand(mut resolved: Resolved) -> Result<Cli, Misuse> {
-    let mut root = Cli::command();
-    root.build();
+    let mut root = command();
     let wrong = |error: clap::Error| Misuse::Options(Box::new(error));
     let matches = root
         .try_get_matches_from_mut(&resolved.args)

@@ -182,11 +182,14 @@ fn a_configuration_that_names_other_certificates_is_followed_by_sighup() {
     configure("missing");
     server.signal("HUP");
     server.line_with("stay in use");
+    let line = server.line_with("certificates read again");
+    assert!(line.contains("one.pem"), "{line}");
     ask(&server, &one, None).unwrap();
 
     configure("other");
     server.signal("HUP");
-    server.line_with("certificates read again");
+    let line = server.line_with("certificates read again");
+    assert!(line.contains("other.pem"), "{line}");
     ask(&server, &other, None).unwrap();
     ask(&server, &one, None).expect_err("the first certificate is gone");
 

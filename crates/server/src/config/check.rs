@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 
 use super::file::File;
 use super::invocation::{Resolved, place_of};
 use super::mistake::Mistake;
 use super::setting;
-use crate::options::Cli;
 use crate::usage;
 
 /// The options of `check-config`.
@@ -22,8 +21,7 @@ pub(crate) struct CheckConfig {
 impl CheckConfig {
     /// One line for a file that may be used, or one for each mistake.
     pub(crate) fn check(&self) -> Result<String, Vec<Mistake>> {
-        let mut root = Cli::command();
-        root.build();
+        let root = usage::command();
         let file = File::read(&self.file, &root)?;
         let mut mistakes: Vec<Mistake> = Vec::new();
         for command in setting::configured(&root) {

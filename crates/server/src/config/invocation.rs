@@ -8,14 +8,14 @@ use std::iter;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory};
+use clap::{ArgMatches, Command};
 
 use super::environment::Environment;
 use super::file::File;
 use super::mistake::{Mistake, Place};
 use super::setting::{self, Kind, Setting};
 use super::values;
-use crate::options::Cli;
+use crate::usage;
 
 /// Arguments, the program's name first, and environment.
 #[derive(Clone, Debug, Default)]
@@ -76,8 +76,7 @@ pub(crate) struct Resolved {
 impl Invocation {
     /// Reads the file, if one is named.
     pub(crate) fn resolve(self) -> Result<Resolved, Vec<Mistake>> {
-        let mut root = Cli::command();
-        root.build();
+        let root = usage::command();
         let (names, command, place) = find_command(&root, &self.args);
         let typed = Typed::of(&self.args, command);
         if typed.asks_for_help {
@@ -189,8 +188,7 @@ impl Resolved {
             .collect();
         found.sort_by_key(|(place, ..)| *place);
         if found.is_empty() {
-            let mut root = Cli::command();
-            root.build();
+            let root = usage::command();
             let alone = |args: &[String]| {
                 let args = self.command.iter().chain(args).map(OsString::from);
                 let args = iter::once(OsString::from("wirefan")).chain(args);

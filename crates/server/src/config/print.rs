@@ -4,12 +4,13 @@ use core::fmt::Write;
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use clap::{Args, CommandFactory, Subcommand};
+use clap::{Args, Subcommand};
 
 use super::ConfigFile;
 use super::invocation::{Effective, Resolved, Source};
 use super::setting::{self, Kind, Setting};
-use crate::options::{Broadcast, Cli, Serve};
+use crate::options::{Broadcast, Serve};
+use crate::usage;
 
 /// The options of `config`.
 #[derive(Args, Debug)]
@@ -46,8 +47,7 @@ impl PrintConfig {
 
     /// The file.
     pub(crate) fn text(&self) -> String {
-        let mut root = Cli::command();
-        root.build();
+        let root = usage::command();
         let resolved: Option<&Arc<Resolved>> = self.serve().config.resolved.as_ref();
         let Some(resolved) = resolved else {
             return String::new();

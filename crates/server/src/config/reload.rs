@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::ConfigFile;
 use super::invocation::{Effective, Resolved};
 use crate::options::{Command, Serve};
+use crate::tls::TlsFiles;
 use crate::usage::{self, Wanted};
 
 /// What follows its file while the server runs; everything else waits for the next start.
@@ -17,18 +17,32 @@ const FOLLOWS: [&str; 4] = ["tls-cert", "tls-key", "tls-client-ca", "tls-client-
 pub(crate) struct Configuration {
     file: PathBuf,
     in_use: Arc<Resolved>,
+    certificates: Option<TlsFiles>,
 }
 
 impl Configuration {
     /// `None`: no file was given, and nothing else can change.
-    pub(crate) fn of(config: &ConfigFile) -> Option<Self> {
-        let in_use = Arc::clone(config.resolved.as_ref()?);
+    pub(crate) fn of(serve: &Serve) -> Option<Self> {
+        let in_use = Arc::clone(serve.config.resolved.as_ref()?);
         let file = in_use.file.clone()?;
-        Some(Self { file, in_use })
+        Some(Self {
+            file,
+            in_use,
+            certificates: None,
+        })
     }
 
-    /// Reads the file again and returns what it says now, unless it is broken. The log tells what is not followed.
-    pub(crate) fn read(&mut self) -> Option<Serve> {
+    /// Has these follow the file.
+    pub(crate) fn followed_by(self, certificates: Option<&TlsFiles>) -> Self {
+        let certificates = certificates.cloned();
+        Self {
+            certificates,
+            ..self
+        }
+    }
+
+    /// Reads the file again. What follows it does, unless the file is broken; the log tells what does not.
+    pub(crate) fn read(&mut self) {
         let file = self.file.display();
         let cli = match usage::read(self.in_use.invocation.clone()) {
             Ok(cli) => cli,
@@ -40,16 +54,18 @@ impl Configuration {
                 tracing::error!(
                     "SIGHUP: {file} is not followed; the configuration of before stays in use"
                 );
-                return None;
+                return;
             }
         };
-        let serve = match cli.command {
+        let serve = match &cli.command {
             Command::Echo(serve) => serve,
-            Command::Broadcast(broadcast) => broadcast.serve,
-            _ => return None,
+            Command::Broadcast(broadcast) => &broadcast.serve,
+            _ => return,
         };
-        let now = &serve.config.resolved.as_ref()?.effective;
-        let others = waiting(&self.in_use.effective, now);
+        let Some(now) = &serve.config.resolved else {
+            return;
+        };
+        let others = waiting(&self.in_use.effective, &now.effective);
         if others.is_empty() {
             tracing::info!("SIGHUP: {file} read again");
         } else {
@@ -58,7 +74,12 @@ impl Configuration {
                 others.join(", ")
             );
         }
-        Some(serve)
+        if let Some((in_use, named)) = self.certificates.as_ref().zip(serve.tls.files()) {
+            match named.load() {
+                Ok(_) => in_use.replace(&named),
+                Err(error) => tracing::error!("SIGHUP: {error}; {in_use} stay in use"),
+            }
+        }
     }
 }
 

@@ -42,29 +42,23 @@ impl<'a> Setting<'a> {
         }
     }
 
-    /// Whether its value is for nobody's eyes. An option that says so hides its value in the environment too
-    /// (`hide_env_values`); the rest is caution: a name that sounds like it, unless a file with the secret is meant.
+    /// Whether its value is for nobody's eyes. An option says so by hiding its value in the environment
+    /// (`hide_env_values`; those for all commands do that for a shorter help). The rest is caution: a name that ends like
+    /// one of a secret, unless a file with the secret is meant, or one of a few words.
     pub(super) fn is_secret(self) -> bool {
-        let sounds = self.name.split('-').any(|word| {
-            matches!(
-                word,
-                "token"
-                    | "tokens"
-                    | "secret"
-                    | "secrets"
-                    | "password"
-                    | "passphrase"
-                    | "key"
-                    | "bearer"
-            )
-        });
+        let last = self.name.rsplit('-').next().unwrap_or_default();
+        let sounds = matches!(
+            last,
+            "token" | "secret" | "password" | "passphrase" | "key" | "bearer"
+        );
         let of = self.arg.get_value_names().and_then(|names| names.first());
         let elsewhere = of.is_some_and(|of| {
-            ["FILE", "PATH", "DIR", "TIME", "SIZE", "N"]
-                .iter()
-                .any(|harmless| of.as_str() == *harmless)
+            let harmless = ["FILE", "PATH", "DIR", "TIME", "SIZE", "N"];
+            harmless.contains(&of.as_str())
         });
-        self.arg.is_hide_env_values_set() || (sounds && !elsewhere && self.kind() != Kind::Switch)
+        let one_of_few = !self.arg.get_possible_values().is_empty();
+        (self.arg.is_hide_env_values_set() && !self.arg.is_global_set())
+            || (sounds && !elsewhere && !one_of_few && self.kind() != Kind::Switch)
     }
 
     /// As arguments, one for each value. A switch that is off is none.
@@ -145,6 +139,12 @@ mod tests {
         assert!(secret(Arg::new("a").long("auth").hide_env_values(true)));
         assert!(!secret(Arg::new("a").long("tls-key").value_name("FILE")));
         assert!(!secret(Arg::new("a").long("keyboard")));
+        assert!(!secret(
+            Arg::new("a").long("token-from").value_name("WHERE")
+        ));
+        assert!(!secret(
+            Arg::new("a").long("log").global(true).hide_env_values(true)
+        ));
         let switch = Arg::new("a").long("token").action(ArgAction::SetTrue);
         assert!(!secret(switch));
     }

@@ -213,8 +213,13 @@ pub(crate) struct Client {
 impl Client {
     /// Connects; `Err` is the status of a refusal.
     pub(crate) fn connect(addr: SocketAddr, request: ClientRequest<'_>) -> Result<Self, u16> {
-        let mut socket = TcpStream::connect(addr).unwrap();
+        let socket = TcpStream::connect(addr).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self::over(socket, request)
+    }
+
+    /// The same over a socket that is connected already, and whose reads have a time limit.
+    pub(crate) fn over(mut socket: TcpStream, request: ClientRequest<'_>) -> Result<Self, u16> {
         let mut out = Vec::new();
         let config = Config::default().into();
         let mut handshake = ClientHandshake::start(config, request, [7; 32], &mut out).unwrap();
@@ -281,6 +286,18 @@ impl Client {
                 0 => return Received::End,
                 len => self.take(Input::new(&mut buffer[..len])),
             }
+        }
+    }
+
+    /// Is pinged for so long, and told nothing else.
+    pub(crate) fn await_pings(&mut self, time: Duration) {
+        let start = Instant::now();
+        let mut buffer = vec![0; 65_536];
+        while start.elapsed() < time {
+            let len = read(&mut self.socket, &mut buffer);
+            assert!(len > 0, "the end after {:?}", start.elapsed());
+            self.take(Input::new(&mut buffer[..len]));
+            assert!(self.received.is_empty(), "{:?}", self.received);
         }
     }
 
