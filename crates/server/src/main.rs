@@ -7,6 +7,7 @@ mod completions;
 mod compression;
 mod config;
 mod echo;
+mod health;
 mod limits;
 mod listen;
 mod log;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
             Ok(false) => return ExitCode::FAILURE,
             Err(error) => Err(error.to_string()),
         },
+        Command::Health(asked) => asked.ask(),
         Command::CheckConfig(asked) => match asked.check() {
             Ok(said) => tell(said.as_bytes()),
             Err(mistakes) => {

@@ -14,6 +14,7 @@ use crate::bench::Bench;
 use crate::completions::{Completions, Manual};
 use crate::compression::Compression;
 use crate::config::{CheckConfig, ConfigFile, PrintConfig};
+use crate::health::Health;
 use crate::listen::Listen;
 use crate::static_files::ServeFiles;
 use crate::tls::TlsOptions;
@@ -80,6 +81,8 @@ pub(crate) enum Command {
     ///
     /// It checks everything that comes back: content, order, and that nothing is missing.
     Bench(Box<Bench>),
+    /// Ask a running server whether it is well: exit code 0 if it is
+    Health(Health),
     /// Find the mistakes in a configuration file
     ///
     /// Each is a line with its place: FILE:LINE:COLUMN. Nothing is started, and neither flags nor the environment are
@@ -117,7 +120,7 @@ impl Command {
             Self::Broadcast(broadcast) => broadcast.serve.contradiction().map(|it| it.to_string()),
             Self::Bench(bench) => bench.contradiction().map(|it| it.to_string()),
             Self::Config(config) => config.serve().contradiction().map(|it| it.to_string()),
-            Self::CheckConfig(_) | Self::Completions(_) | Self::Man(_) => None,
+            Self::CheckConfig(_) | Self::Completions(_) | Self::Health(_) | Self::Man(_) => None,
         }
     }
 
