@@ -29,7 +29,7 @@ mod visits;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::config::Mistake;
+use crate::config::{ConfigFile, Mistake};
 use crate::options::Command;
 use crate::usage::Wanted;
 
@@ -37,7 +37,7 @@ use crate::usage::Wanted;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = match usage::parse(std::env::args_os()) {
+    let mut cli = match usage::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(Wanted::Text(text)) => {
             let _ = tell(text.as_bytes());
@@ -46,8 +46,10 @@ fn main() -> ExitCode {
         Err(Wanted::Hint(text)) => return fail(&text, USAGE),
     };
     log::init(cli.log);
-    for suspicious in cli.command.suspicious() {
-        tracing::warn!("{suspicious}");
+    if let Some(config) = ConfigFile::of(&mut cli.command) {
+        for suspicious in config.suspicious() {
+            tracing::warn!("{suspicious}");
+        }
     }
     let done = match cli.command {
         Command::Echo(serve) => run::echo(&serve).map_err(|error| error.to_string()),

@@ -120,27 +120,6 @@ impl Command {
             Self::Broadcast(broadcast) => broadcast.serve.contradiction().map(|it| it.to_string()),
             Self::Bench(bench) => bench.contradiction().map(|it| it.to_string()),
             Self::Config(config) => config.serve().contradiction().map(|it| it.to_string()),
-            Self::CheckConfig(_) | Self::Completions(_) | Self::Health(_) | Self::Man(_) => None,
-        }
-    }
-
-    /// What looks like a mistake and may be none. A configuration that is written has it in it.
-    pub(crate) fn suspicious(&self) -> Vec<String> {
-        let config = match self {
-            Self::Echo(serve) => &serve.config,
-            Self::Broadcast(broadcast) => &broadcast.serve.config,
-            _ => return Vec::new(),
-        };
-        let resolved = config.resolved.as_ref();
-        resolved.map_or_else(Vec::new, |resolved| resolved.suspicious.clone())
-    }
-
-    /// The file of a command that has one.
-    pub(crate) fn config_mut(&mut self) -> Option<&mut ConfigFile> {
-        match self {
-            Self::Echo(serve) => Some(&mut serve.config),
-            Self::Broadcast(broadcast) => Some(&mut broadcast.serve.config),
-            Self::Config(config) => Some(config.file_mut()),
             _ => None,
         }
     }

@@ -26,12 +26,12 @@ pub(crate) fn watch(
     grace: Duration,
     visits: Visits,
     reload: Option<Sender<()>>,
-    mut configuration: Option<Configuration>,
+    configuration: Option<Configuration>,
 ) {
     thread::spawn(move || {
         let mut signals = signals.forever().filter(|signal| {
             if *signal == SIGHUP
-                && let Some(configuration) = &mut configuration
+                && let Some(configuration) = &configuration
             {
                 // First: it may name other files.
                 configuration.read();

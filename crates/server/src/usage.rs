@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::bench;
-use crate::config::{self, Environment, Invocation, Mistake, Resolved};
+use crate::config::{self, ConfigFile, Environment, Invocation, Mistake, Resolved};
 use crate::options::Cli;
 
 /// What is to be written instead of starting a server.
@@ -95,7 +95,7 @@ pub(crate) fn understand(mut resolved: Resolved) -> Result<Cli, Misuse> {
         return Err(Misuse::Contradiction(contradiction));
     }
     resolved.keep(&root, &matches);
-    if let Some(config) = cli.command.config_mut() {
+    if let Some(config) = ConfigFile::of(&mut cli.command) {
         config.resolved = Some(Arc::new(resolved));
     }
     Ok(cli)

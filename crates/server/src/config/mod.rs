@@ -23,6 +23,8 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use crate::options::Command;
+
 /// The option that makes a command one with a configuration.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct ConfigFile {
@@ -36,4 +38,22 @@ pub(crate) struct ConfigFile {
     /// Where all options have come from.
     #[arg(skip)]
     pub(crate) resolved: Option<Arc<Resolved>>,
+}
+
+impl ConfigFile {
+    /// That of a command that has one.
+    pub(crate) fn of(command: &mut Command) -> Option<&mut Self> {
+        match command {
+            Command::Echo(serve) => Some(&mut serve.config),
+            Command::Broadcast(broadcast) => Some(&mut broadcast.serve.config),
+            Command::Config(config) => Some(config.file_mut()),
+            _ => None,
+        }
+    }
+
+    /// Variables that look like a mistake and may be none.
+    pub(crate) fn suspicious(&self) -> &[String] {
+        let resolved = self.resolved.as_ref();
+        resolved.map_or(&[], |resolved| &resolved.suspicious)
+    }
 }

@@ -42,7 +42,7 @@ impl Configuration {
     }
 
     /// Reads the file again. What follows it does, unless the file is broken; the log tells what does not.
-    pub(crate) fn read(&mut self) {
+    pub(crate) fn read(&self) {
         let file = self.file.display();
         let cli = match usage::read(self.in_use.invocation.clone()) {
             Ok(cli) => cli,

@@ -1,7 +1,7 @@
 //! [`Newest`]: the newest snapshot of a folder, and the thread that looks for a newer one.
 
 use core::time::Duration;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::thread;
 
@@ -48,7 +48,7 @@ pub(super) fn watch(dir: &Path, limit: usize) -> Result<Arc<Newest>, FolderError
     Ok(newest)
 }
 
-fn look_after(dir: &PathBuf, limit: usize, wanted: &Weak<Newest>) {
+fn look_after(dir: &Path, limit: usize, wanted: &Weak<Newest>) {
     let mut seen = None;
     // Told once, and not each second.
     let mut told = String::new();
