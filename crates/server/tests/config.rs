@@ -402,6 +402,43 @@ fn sighup_tells_what_waits_for_the_next_start_and_a_broken_file_changes_nothing(
 }
 
 #[test]
+fn help_is_there_whatever_the_environment_and_the_file_say() {
+    let asked = |args: &[&str]| {
+        let mut command = command(args);
+        command
+            .env("WIREFAN_LOG", "debug")
+            .env("WIREFAN_CONFIG", "/nowhere");
+        command.output().unwrap()
+    };
+    for args in [
+        &["--help"][..],
+        &["help", "broadcast"],
+        &["broadcast", "-h"],
+        &["--version"],
+    ] {
+        let output = asked(args);
+        assert!(
+            output.status.success() && !stdout(&output).is_empty(),
+            "{args:?}"
+        );
+    }
+    let output = asked(&[]);
+    assert!(stderr(&output).contains("Usage:"), "{}", stderr(&output));
+    // Elsewhere the log's filter counts, and the file does not.
+    assert!(asked(&["completions", "bash"]).status.success());
+    let output = command(&["completions", "bash"])
+        .env("WIREFAN_LOG", "loud")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("WIREFAN_LOG: invalid value 'loud'"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
 fn completions_are_scripts_that_their_shells_take() {
     for (shell, check) in [
         ("bash", &["bash", "-n"][..]),

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use common::{Client, PATIENCE, Received, Wirefan, run, text};
 use socket2::{Domain, Socket, Type};
+use wirefan_protocol::CloseCode;
 use wirefan_protocol::handshake::ClientRequest;
 
 /// Where clients come from, so that they are not taken for the proxy.
@@ -37,7 +38,7 @@ impl Kind {
     }
 
     /// The file of contrib/, with what it has to be for a test in place of what it is for users. Each is to be in it.
-    fn configuration(self, port: u16, backend: SocketAddr, timeout: &str, folder: &Path) -> String {
+    fn configuration(self, port: u16, backend: &str, timeout: &str, folder: &Path) -> String {
         let contrib = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contrib");
         let (name, changes) = match self {
             Self::Nginx => (
@@ -55,7 +56,7 @@ impl Kind {
                 "haproxy.cfg",
                 vec![
                     ("bind :80", format!("bind 127.0.0.1:{port}")),
-                    ("127.0.0.1:9001 check inter 5s", backend.to_string()),
+                    ("127.0.0.1:9001 check inter 5s", backend.to_owned()),
                     ("maxconn 20000", "maxconn 100".to_owned()),
                     ("timeout tunnel 60s", format!("timeout tunnel {timeout}")),
                 ],
@@ -100,7 +101,7 @@ struct Proxy {
 
 impl Proxy {
     /// `None`: it is not installed.
-    fn start(kind: Kind, test: &str, backend: SocketAddr, timeout: &str) -> Option<Self> {
+    fn start(kind: Kind, test: &str, backend: &str, timeout: &str) -> Option<Self> {
         let program = program(kind.program())?;
         let folder =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{test}", kind.program()));
@@ -198,7 +199,7 @@ fn program(name: &str) -> Option<PathBuf> {
 /// Behind any of them: messages both ways, plain requests, the server's own end.
 fn serves(kind: Kind) {
     let server = Wirefan::start(&["broadcast"]);
-    let Some(proxy) = Proxy::start(kind, "serves", server.addr, "60s") else {
+    let Some(proxy) = Proxy::start(kind, "serves", &server.addr.to_string(), "60s") else {
         return;
     };
     let (mut one, mut other) = (proxy.connect("/tea%20room"), proxy.connect("/tea%20room"));
@@ -221,7 +222,7 @@ fn serves(kind: Kind) {
 
     server.signal("TERM");
     for client in [&mut one, &mut other] {
-        let going = Received::Close(Some(wirefan_protocol::CloseCode::GOING_AWAY));
+        let going = Received::Close(Some(CloseCode::GOING_AWAY));
         assert_eq!(client.next(), going);
     }
 }
@@ -230,7 +231,7 @@ fn serves(kind: Kind) {
 fn lives_by_pings(kind: Kind) {
     let args = ["echo", "--ping-interval", "1s", "--pong-timeout", "2s"];
     let server = Wirefan::start(&args);
-    let Some(proxy) = Proxy::start(kind, "pings", server.addr, "5s") else {
+    let Some(proxy) = Proxy::start(kind, "pings", &server.addr.to_string(), "5s") else {
         return;
     };
     let mut client = proxy.connect("/");
@@ -239,7 +240,7 @@ fn lives_by_pings(kind: Kind) {
     assert_eq!(client.next(), text("still here"));
 
     let silent = Wirefan::start(&["echo", "--ping-interval", "0"]);
-    let proxy = Proxy::start(kind, "silent", silent.addr, "1s").unwrap();
+    let proxy = Proxy::start(kind, "silent", &silent.addr.to_string(), "1s").unwrap();
     let mut client = proxy.connect("/");
     client.send_text("here");
     assert_eq!(client.next(), text("here"));
@@ -250,7 +251,7 @@ fn lives_by_pings(kind: Kind) {
 fn tells_of_the_client(kind: Kind) {
     let backend = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = backend.local_addr().unwrap();
-    let Some(proxy) = Proxy::start(kind, "client", addr, "60s") else {
+    let Some(proxy) = Proxy::start(kind, "client", &addr.to_string(), "60s") else {
         return;
     };
     let _client = proxy.dial(
@@ -295,15 +296,23 @@ fn tells_of_the_client(kind: Kind) {
     );
 }
 
+/// Whether there is such an option; if not, that is said.
+fn has(option: &str) -> bool {
+    let help = run(&["broadcast", "--help"]);
+    let found = String::from_utf8_lossy(&help.stdout).contains(option);
+    if !found {
+        let _ = writeln!(io::stderr(), "SKIPPED: this wirefan has no {option}");
+    }
+    found
+}
+
 /// The log has the client's address and not the proxy's.
 fn logs_the_client(kind: Kind) {
-    let help = run(&["broadcast", "--help"]);
-    if !String::from_utf8_lossy(&help.stdout).contains("--trusted-proxy") {
-        let _ = writeln!(io::stderr(), "SKIPPED: this wirefan has no --trusted-proxy");
+    if !has("--trusted-proxy") {
         return;
     }
     let server = Wirefan::start(&["broadcast", "--trusted-proxy", "127.0.0.1"]);
-    let Some(proxy) = Proxy::start(kind, "log", server.addr, "60s") else {
+    let Some(proxy) = Proxy::start(kind, "log", &server.addr.to_string(), "60s") else {
         return;
     };
     let _client = proxy.connect("/");
@@ -356,6 +365,33 @@ fn haproxy_keeps_what_is_pinged() {
 fn haproxy_tells_of_the_client() {
     tells_of_the_client(Kind::Haproxy);
     logs_the_client(Kind::Haproxy);
+}
+
+/// The client's address in front of its bytes, in place of a header.
+#[test]
+fn haproxy_tells_of_the_client_by_the_proxy_protocol() {
+    if !has("--proxy-protocol") {
+        return;
+    }
+    for (version, test) in [("send-proxy", "v1"), ("send-proxy-v2", "v2")] {
+        let args = [
+            "broadcast",
+            "--proxy-protocol",
+            "--trusted-proxy",
+            "127.0.0.1",
+        ];
+        let server = Wirefan::start(&args);
+        let backend = format!("{} {version}", server.addr);
+        let Some(proxy) = Proxy::start(Kind::Haproxy, test, &backend, "60s") else {
+            return;
+        };
+        let mut client = proxy.connect("/");
+        let line = server.line_with("connected");
+        assert!(line.contains(&CLIENT.to_string()), "{line}");
+        server.signal("TERM");
+        let going = Received::Close(Some(CloseCode::GOING_AWAY));
+        assert_eq!(client.next(), going);
+    }
 }
 
 /// It has no time limit for silent connections.

@@ -79,7 +79,9 @@ impl Invocation {
         let root = usage::command();
         let (names, command, place) = find_command(&root, &self.args);
         let typed = Typed::of(&self.args, command);
-        if typed.asks_for_help {
+        // Nothing is to stand behind a command that is not there.
+        let helps = names.first().is_none_or(|first| first == "help");
+        if typed.asks_for_help || helps {
             return Ok(Resolved {
                 args: self.args.clone(),
                 invocation: self,
