@@ -308,7 +308,7 @@ fn has(option: &str) -> bool {
 
 /// The log has the client's address and not the proxy's.
 fn logs_the_client(kind: Kind) {
-    if !has("--trusted-proxy") {
+    if !has("--forwarded-header") {
         return;
     }
     let server = Wirefan::start(&["broadcast", "--trusted-proxy", "127.0.0.1"]);
