@@ -190,11 +190,13 @@ impl Resolved {
             .collect();
         found.sort_by_key(|(place, ..)| *place);
         if found.is_empty() {
-            let root = usage::command();
             let alone = |args: &[String]| {
                 let args = self.command.iter().chain(args).map(OsString::from);
-                let args = iter::once(OsString::from("wirefan")).chain(args);
-                root.clone().try_get_matches_from(args).is_ok()
+                let resolved = Self {
+                    args: iter::once("wirefan".into()).chain(args).collect(),
+                    ..Self::default()
+                };
+                usage::understand(resolved).is_ok()
             };
             let needy = sources().filter(|(_, (_, args))| !alone(args));
             found.extend(needy.map(|(name, (source, _))| (0, &**name, source)));

@@ -183,6 +183,7 @@ fn wrap<'a>(text: &mut String, words: impl Iterator<Item = &'a str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::{Arg, Command};
 
     #[test]
     fn passwords_in_urls_are_not_shown() {
@@ -196,6 +197,30 @@ mod tests {
         ] {
             assert_eq!(without_password(value), shown);
         }
+    }
+
+    #[test]
+    fn secrets_are_not_shown_and_all_else_is() {
+        let command = Command::new("test")
+            .arg(Arg::new("a").long("admin-token"))
+            .arg(Arg::new("b").long("name").help("What it is called"));
+        let effective = Effective {
+            values: vec!["geheim \"x\"".into()],
+            source: Source::Flag,
+        };
+        let mut text = String::new();
+        for setting in setting::settings(&command) {
+            one(&mut text, setting, &effective);
+        }
+        let (secret, shown) = text.split_once("\n\n").unwrap();
+        assert!(
+            secret.contains("# admin-token = (set, and not shown)"),
+            "{secret}"
+        );
+        assert!(!secret.contains("geheim"), "{secret}");
+        assert!(shown.contains("# What it is called\n"), "{shown}");
+        let table: toml::Table = toml::from_str(&text).unwrap();
+        assert_eq!(table["name"].as_str(), Some("geheim \"x\""));
     }
 
     #[test]

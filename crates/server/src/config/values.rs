@@ -81,3 +81,61 @@ pub(super) fn refusal(command: &Command, setting: Setting<'_>, value: &str) -> O
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Arg, ArgAction};
+
+    fn values(action: ArgAction, value: &str) -> Result<Vec<String>, String> {
+        let arg = Arg::new("a").long("name").action(action);
+        let command = Command::new("test").arg(arg);
+        let setting = super::super::setting::find(&command, "name").unwrap();
+        in_variable(setting, value)
+    }
+
+    #[test]
+    fn a_variable_has_one_value_or_several() {
+        let several = |value| values(ArgAction::Append, value).unwrap();
+        assert_eq!(several("a:1"), ["a:1"]);
+        assert_eq!(several("a:1, [::]:80"), ["a:1", "[::]:80"]);
+        assert_eq!(several("[::]:80"), ["[::]:80"]);
+        assert_eq!(several("[\"a,b\", 'c', 5]"), ["a,b", "c", "5"]);
+        assert_eq!(values(ArgAction::Set, "a, b"), Ok(vec!["a, b".to_owned()]));
+    }
+
+    #[test]
+    fn a_switch_is_what_people_write() {
+        for (text, on) in [
+            ("1", "true"),
+            ("Yes", "true"),
+            ("off", "false"),
+            ("0", "false"),
+        ] {
+            let value = values(ArgAction::SetTrue, text);
+            assert_eq!(value, Ok(vec![on.to_owned()]));
+        }
+        assert!(values(ArgAction::SetTrue, "maybe").is_err());
+    }
+
+    #[test]
+    fn numbers_are_what_they_are_worth() {
+        for (toml, text_of_it) in [
+            ("1_000", "1000"),
+            ("0x10", "16"),
+            ("-5", "-5"),
+            ("1.5", "1.5"),
+            ("true", "true"),
+            ("'a'", "a"),
+        ] {
+            let value = DeValue::parse(toml).unwrap();
+            assert_eq!(text(value.get_ref()).as_deref(), Ok(text_of_it), "{toml}");
+        }
+        for toml in ["2001-01-01", "[[1]]", "{a = 1}"] {
+            let value = DeValue::parse(toml).unwrap();
+            let inner = value.get_ref().as_array().and_then(|array| array.first());
+            let value = inner.map_or_else(|| value.get_ref(), Spanned::get_ref);
+            assert!(text(value).is_err(), "{toml}");
+        }
+    }
+}
