@@ -14,9 +14,12 @@ RUN cargo build --release --locked --package wirefan \
 
 FROM scratch
 COPY --from=build /out/wirefan /wirefan
+# Whom to trust, for HTTPS servers that this one may have to ask.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY LICENSE-MIT LICENSE-APACHE /licenses/
 # Nobody: it owns no file and needs none.
 USER 65532:65532
+# It goes over a file's `listen`: with -e WIREFAN_LISTEN= the file's counts.
 ENV WIREFAN_LISTEN=0.0.0.0:9001
 EXPOSE 9001
 STOPSIGNAL SIGTERM

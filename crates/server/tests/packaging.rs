@@ -100,19 +100,21 @@ fn the_example_is_a_configuration_and_fits_the_unit() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    // What stands there as a hint has to be one too.
+    // What stands there as a hint has to be one too, and what the documentation has.
     let all = read("contrib/wirefan.toml")
         .replace("# tls-", "tls-")
         .replace("127.0.0.1:9001", "wss://127.0.0.1:9001");
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("example.toml");
-    fs::write(&file, all).unwrap();
-    let output = run(&["check-config", file.to_str().unwrap()]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    fs::remove_file(file).unwrap();
+    let documented = read("docs/configuration.md");
+    let (_, documented) = documented.split_once("```toml\n").unwrap();
+    let (documented, _) = documented.split_once("```").unwrap();
+    for text in [&*all, documented] {
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("example.toml");
+        fs::write(&file, text).unwrap();
+        let output = run(&["check-config", file.to_str().unwrap()]);
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{complaints}");
+        fs::remove_file(file).unwrap();
+    }
 
     let seconds = |text: &str, name: &str| -> u64 {
         let line = text.lines().find(|line| line.starts_with(name)).unwrap();
