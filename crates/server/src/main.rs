@@ -4,6 +4,7 @@
 mod bench;
 mod broadcast;
 mod compression;
+mod door;
 mod echo;
 mod limits;
 mod listen;
@@ -19,6 +20,7 @@ mod self_signed;
 mod signals;
 mod subprotocol;
 mod tls;
+mod trusted_proxies;
 mod usage;
 mod visits;
 

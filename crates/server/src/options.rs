@@ -12,8 +12,10 @@ use wirefan_protocol::{CloseCode, Config};
 
 use crate::bench::Bench;
 use crate::compression::Compression;
+use crate::door::options::{DoorContradiction, DoorOptions};
 use crate::listen::Listen;
 use crate::tls::TlsOptions;
+use crate::trusted_proxies::TrustedProxyOptions;
 use crate::{log, quantity, subprotocol};
 
 const EXAMPLES: &str = "\
@@ -213,6 +215,12 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     pub(crate) tls: TlsOptions,
+
+    #[command(flatten)]
+    pub(crate) door: DoorOptions,
+
+    #[command(flatten)]
+    pub(crate) proxies: TrustedProxyOptions,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -236,6 +244,8 @@ pub(crate) enum Contradiction {
     NoTlsAddress,
     /// Certificates and keys do not come in pairs.
     Unpaired,
+    /// Those about who may come in.
+    Door(DoorContradiction),
 }
 
 impl fmt::Display for Contradiction {
@@ -254,6 +264,7 @@ impl fmt::Display for Contradiction {
                 "there is a certificate and nothing listens with it: write --listen wss://HOST:PORT"
             }
             Self::Unpaired => "each --tls-cert needs its --tls-key, in the same order",
+            Self::Door(why) => return why.fmt(f),
         })
     }
 }
@@ -276,7 +287,7 @@ impl Serve {
                 false => Contradiction::NoCertificate,
             })
         } else {
-            None
+            self.door.contradiction().map(Contradiction::Door)
         }
     }
 

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first ends the server gracefully, the second at once. SIGHUP: certificates are read again.
+//! SIGINT and SIGTERM: the first ends the server gracefully, the second at once. SIGHUP: certificates, tokens and their keys are read again.
 
 use core::time::Duration;
 use std::sync::mpsc::Sender;
@@ -18,20 +18,20 @@ pub(crate) fn catch(reload: bool) -> io::Result<Signals> {
 }
 
 /// Acts on them, on a thread of its own.
-pub(crate) fn watch(
+pub(crate) fn watch<N: Send + 'static>(
     mut signals: Signals,
-    remote: Remote<()>,
+    remote: Remote<N>,
     grace: Duration,
     visits: Visits,
-    reload: Option<Sender<()>>,
+    reload: Vec<Sender<()>>,
 ) {
     thread::spawn(move || {
         let mut signals = signals.forever().filter(|signal| {
-            if *signal == SIGHUP
-                && let Some(reload) = &reload
-            {
-                // It listens as long as this thread lives.
-                let _ = reload.send(());
+            if *signal == SIGHUP {
+                for reload in &reload {
+                    // It listens as long as this thread lives.
+                    let _ = reload.send(());
+                }
             }
             *signal != SIGHUP
         });

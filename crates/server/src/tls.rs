@@ -88,6 +88,13 @@ pub(crate) struct TlsFiles {
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct Contents(Vec<Result<Vec<u8>, io::ErrorKind>>);
 
+impl Contents {
+    pub(crate) fn of<'a>(paths: impl Iterator<Item = &'a Path>) -> Self {
+        let read = |path: &Path| fs::read(path).map_err(|error| error.kind());
+        Self(paths.map(read).collect())
+    }
+}
+
 impl TlsFiles {
     /// Reads the files.
     pub(crate) fn load(&self) -> Result<Arc<ServerConfig>, TlsError> {
@@ -102,8 +109,7 @@ impl TlsFiles {
     }
 
     pub(crate) fn contents(&self) -> Contents {
-        let read = |path: &Path| fs::read(path).map_err(|error| error.kind());
-        Contents(self.paths().map(read).collect())
+        Contents::of(self.paths())
     }
 
     fn paths(&self) -> impl Iterator<Item = &Path> {
