@@ -75,10 +75,10 @@ impl Handler for Broadcast {
     }
 
     fn open(&mut self, conn: &mut Conn<'_, Member>) {
-        let id = conn.id();
+        let caller = visits::caller(conn);
         let member = conn.peer();
         self.visits
-            .begin(member.guest.caller(id), Some(&member.room));
+            .begin(member.guest.caller(caller), Some(&member.room));
         if self.door.opened(conn) {
             join(conn);
         }
@@ -121,7 +121,7 @@ impl Handler for Broadcast {
         cause: CloseCause,
         _: &mut Ctx<'_, Member>,
     ) {
-        let who = member.as_ref().map(|member| member.guest.caller(caller.id));
+        let who = member.as_ref().map(|member| member.guest.caller(caller));
         let visit = member.map(|member| member.visit);
         self.visits.end(visit, who.unwrap_or(caller), &cause);
     }

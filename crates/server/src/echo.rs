@@ -61,8 +61,8 @@ impl Handler for Echo {
     }
 
     fn open(&mut self, conn: &mut Conn<'_, Speaker>) {
-        let id = conn.id();
-        self.visits.begin(conn.peer().guest.caller(id), None);
+        let caller = visits::caller(conn);
+        self.visits.begin(conn.peer().guest.caller(caller), None);
         self.door.opened(conn);
     }
 
@@ -95,9 +95,7 @@ impl Handler for Echo {
         cause: CloseCause,
         _: &mut Ctx<'_, Speaker>,
     ) {
-        let who = speaker
-            .as_ref()
-            .map(|speaker| speaker.guest.caller(caller.id));
+        let who = speaker.as_ref().map(|speaker| speaker.guest.caller(caller));
         let visit = speaker.map(|speaker| speaker.visit);
         self.visits.end(visit, who.unwrap_or(caller), &cause);
     }

@@ -47,6 +47,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Echo(serve) => run::echo(&serve).map_err(|error| error.to_string()),
         Command::Broadcast(options) => run::broadcast(&options).map_err(|error| error.to_string()),
+        Command::Ticket(ticket) => ticket.issue().map_err(|error| error.to_string()),
+        Command::Token(token) => token.issue().map_err(|error| error.to_string()),
         Command::Bench(options) => match bench::run(*options) {
             Ok(true) => Ok(()),
             // What went wrong has been told.

@@ -12,6 +12,7 @@ use wirefan_protocol::{CloseCode, Config};
 
 use crate::bench::Bench;
 use crate::compression::Compression;
+use crate::door::issue::{NewTicket, NewToken};
 use crate::door::options::{DoorContradiction, DoorOptions};
 use crate::listen::Listen;
 use crate::tls::TlsOptions;
@@ -75,6 +76,16 @@ pub(crate) enum Command {
     ///
     /// It checks everything that comes back: content, order, and that nothing is missing.
     Bench(Box<Bench>),
+    /// Make a ticket: a short-lived token for the URL, signed with a key of --ticket-key
+    ///
+    /// It goes to stdout:
+    /// npx wscat -c "ws://127.0.0.1:9001/tea?ticket=$(wirefan ticket --ticket-key FILE)"
+    Ticket(NewTicket),
+    /// Make a random token and its line for a --token-file
+    ///
+    /// The line goes to stdout and has only the token's hash, the token goes to stderr:
+    /// wirefan token ann --read /news >> tokens.txt
+    Token(NewToken),
 }
 
 /// The options of `broadcast`.
@@ -97,6 +108,7 @@ impl Command {
             Self::Echo(serve) => serve.contradiction().map(|it| it.to_string()),
             Self::Broadcast(broadcast) => broadcast.serve.contradiction().map(|it| it.to_string()),
             Self::Bench(bench) => bench.contradiction().map(|it| it.to_string()),
+            Self::Ticket(_) | Self::Token(_) => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wirefan_admission::Grant;
-use wirefan_eventloop::{Caller, ConnId};
+use wirefan_eventloop::Caller;
 
 use super::refusal::Ending;
 
@@ -92,9 +92,9 @@ impl Guest {
     }
 
     /// The caller, by that address.
-    pub(crate) fn caller(&self, id: ConnId) -> Caller {
+    pub(crate) fn caller(&self, caller: Caller) -> Caller {
         let addr = self.addr;
-        Caller { id, addr }
+        Caller { addr, ..caller }
     }
 
     /// Whether the token has yet to come.

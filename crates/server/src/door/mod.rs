@@ -3,6 +3,7 @@
 
 mod authorities;
 mod guest;
+pub(crate) mod issue;
 pub(crate) mod options;
 mod refusal;
 mod subrequest;
