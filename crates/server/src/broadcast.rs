@@ -79,9 +79,8 @@ impl Handler for Broadcast {
         let member = conn.peer();
         self.visits
             .begin(member.guest.caller(caller), Some(&member.room));
-        if self.door.opened(conn) {
-            join(conn);
-        }
+        self.door.look(conn);
+        join(conn);
     }
 
     fn message(&mut self, conn: &mut Conn<'_, Member>, message: Message<'_>) {

@@ -63,7 +63,7 @@ impl Handler for Echo {
     fn open(&mut self, conn: &mut Conn<'_, Speaker>) {
         let caller = visits::caller(conn);
         self.visits.begin(conn.peer().guest.caller(caller), None);
-        self.door.opened(conn);
+        self.door.look(conn);
     }
 
     fn message(&mut self, conn: &mut Conn<'_, Speaker>, message: Message<'_>) {

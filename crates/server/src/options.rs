@@ -29,6 +29,8 @@ Examples:
       The same over https:// and wss://, with a certificate that ends with it.
   wirefan broadcast --listen wss://0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem
       The same with a certificate of yours.
+  wirefan token ann >> tokens.txt; wirefan broadcast --token-file tokens.txt
+      Only those with a token come in; docs/authentication.md has the other ways.
   wirefan echo --max-message 16m --workers 4
       Sends every message back, also large ones: to test a client with.
   wirefan bench ws://127.0.0.1:9001/ --connections 64 --in-flight 32

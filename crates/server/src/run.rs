@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
+use wirefan_admission::AddressLimits;
 use wirefan_eventloop::{Server, ServerBuilder, Tls, TlsError};
 
 use crate::broadcast::Broadcast;
@@ -120,7 +121,9 @@ fn run(
     let files = files.map(|files| (files.contents(), files));
     let (tls, made) = certificates(serve, &addrs)?;
     let authorities = authorities.map(|files| (Contents::of(files.paths()), files));
-    let door = Arc::new(Door::new(&serve.door, &serve.proxies).map_err(RunError::Door)?);
+    let door = Arc::new(
+        Door::new(&serve.door, &serve.proxies, AddressLimits::default()).map_err(RunError::Door)?,
+    );
     let server = builder(serve, &addrs, tls.as_ref())
         .map_err(RunError::Loop)
         .and_then(|builder| {

@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::time::Instant;
 
-use wirefan_admission::Grant;
+use wirefan_admission::{Grant, Permit};
 use wirefan_eventloop::Caller;
 
 use super::refusal::Ending;
@@ -19,6 +19,8 @@ const LOOK: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct Guest {
     addr: SocketAddr,
     standing: Standing,
+    /// It counts until this is gone.
+    _permit: Option<Arc<Permit>>,
 }
 
 #[derive(Debug)]
@@ -59,31 +61,43 @@ impl Drop for Place {
 }
 
 impl Guest {
-    pub(super) fn anyone(addr: SocketAddr) -> Self {
-        let standing = Standing::Anyone;
-        Self { addr, standing }
+    pub(super) fn anyone(addr: SocketAddr, permit: Option<Arc<Permit>>) -> Self {
+        Self {
+            addr,
+            standing: Standing::Anyone,
+            _permit: permit,
+        }
     }
 
-    pub(super) fn waiting(addr: SocketAddr, patience: Duration, place: Place) -> Self {
+    pub(super) fn waiting(
+        addr: SocketAddr,
+        permit: Option<Arc<Permit>>,
+        patience: Duration,
+        place: Place,
+    ) -> Self {
         let standing = Standing::Waiting {
             until: Instant::now() + patience,
             _place: place,
         };
-        Self { addr, standing }
+        Self {
+            addr,
+            standing,
+            _permit: permit,
+        }
     }
 
-    /// Somebody with this grant, in a room where there are rooms; `None` if the room is not for them.
-    pub(super) fn granted(addr: SocketAddr, grant: &Grant, room: Option<&str>) -> Option<Self> {
+    /// Gives them what a grant allows in this room, where there are rooms. Returns whether that is anything.
+    pub(super) fn be_granted(&mut self, grant: &Grant, room: Option<&str>) -> bool {
         let (reads, writes) = match room {
             Some(room) => (grant.may_read(room), grant.may_write(room)),
             None => (true, true),
         };
-        let standing = Standing::Granted(Allowed {
+        self.standing = Standing::Granted(Allowed {
             reads,
             writes,
             expires: grant.expires,
         });
-        (reads || writes).then_some(Self { addr, standing })
+        reads || writes
     }
 
     /// Where they are: behind trusted proxies, what those say.
@@ -154,14 +168,15 @@ mod tests {
         let mut grant = Grant::new("ann");
         grant.read = "/news".parse().unwrap();
         grant.expires = Some(100);
-        let guest = Guest::granted(addr(), &grant, Some("/news")).unwrap();
+        let mut guest = Guest::anyone(addr(), None);
+        assert!(guest.be_granted(&grant, Some("/news")));
         assert!(guest.reads() && !guest.writes());
         assert_eq!(guest.look(40), Ok(Some(Duration::from_secs(60))));
         assert_eq!(guest.look(100), Err(Ending::Expired));
-        assert!(Guest::granted(addr(), &grant, Some("/tea")).is_none());
-        assert!(Guest::granted(addr(), &grant, None).unwrap().writes());
+        assert!(!guest.be_granted(&grant, Some("/tea")));
+        assert!(guest.be_granted(&grant, None) && guest.writes());
         grant.expires = Some(u64::MAX);
-        let guest = Guest::granted(addr(), &grant, Some("/news")).unwrap();
+        assert!(guest.be_granted(&grant, Some("/news")));
         assert_eq!(guest.look(0), Ok(Some(LOOK)));
     }
 
@@ -173,7 +188,7 @@ mod tests {
         assert!(Place::take(&taken, 2).is_none());
         assert!(Place::take(&taken, 2).is_none());
         drop(one);
-        let guest = Guest::waiting(addr(), Duration::ZERO, two);
+        let guest = Guest::waiting(addr(), None, Duration::ZERO, two);
         assert_eq!(guest.look(0), Err(Ending::NoToken));
         assert!(!guest.reads() && !guest.writes() && guest.is_waiting());
         assert!(Place::take(&taken, 2).is_some());

@@ -4,7 +4,7 @@
 use core::fmt;
 use core::net::SocketAddr;
 
-use wirefan_admission::{CredentialError, OriginRefused};
+use wirefan_admission::{AddressRefused, CredentialError, OriginRefused};
 use wirefan_eventloop::Conn;
 use wirefan_protocol::CloseCode;
 use wirefan_protocol::handshake::Reply;
@@ -16,6 +16,8 @@ const FORBIDDEN: CloseCode = CloseCode(4403);
 /// Why a request is not let in. What it says repeats nothing of what the client has sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Refusal {
+    /// The client's address, as a trusted proxy told it, has had enough.
+    Address(AddressRefused),
     Origin(OriginRefused),
     /// There is no telling which token is meant.
     Credential(CredentialError),
@@ -38,6 +40,7 @@ pub(crate) enum Refusal {
 impl Refusal {
     pub(crate) fn status(&self) -> u16 {
         match self {
+            Self::Address(_) => 429,
             Self::Origin(_) | Self::Room => 403,
             Self::Credential(_) => 400,
             Self::NoToken | Self::BadToken => 401,
@@ -58,6 +61,9 @@ impl Refusal {
                     ..
                 },
             ) => reply.header("WWW-Authenticate", challenge.clone()),
+            (_, Self::Address(why)) => {
+                reply.header("Retry-After", why.retry_after_secs().to_string())
+            }
             // RFC 9110 §15.5.2: a 401 says how it could be done.
             (401, _) => reply.header("WWW-Authenticate", "Bearer"),
             (503, _) => reply.header("Retry-After", "1"),
@@ -69,6 +75,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Address(why) => why.fmt(f),
             Self::Origin(why) => why.fmt(f),
             Self::Credential(why) => why.fmt(f),
             Self::NoToken => f.write_str("a token is needed here"),

@@ -2,7 +2,6 @@
 //! clearly allow is refused.
 
 use core::fmt;
-use core::net::SocketAddr;
 use core::num::NonZeroU16;
 use core::time::Duration;
 use std::path::{Path, PathBuf};
@@ -20,7 +19,7 @@ use wirefan_eventloop::rustls::crypto::ring;
 use wirefan_eventloop::{ConnId, Remote};
 use wirefan_protocol::handshake::Request;
 
-use super::{Call, Refusal, Verdict, unix_seconds};
+use super::{Arrival, Refusal, Verdict, unix_seconds};
 use crate::quantity;
 
 /// Requests that wait for a thread.
@@ -120,12 +119,10 @@ pub(super) struct Subrequests {
 
 /// A request that waits for its answer.
 #[derive(Debug)]
-pub(super) struct Question {
-    pub(super) id: ConnId,
-    pub(super) addr: SocketAddr,
-    pub(super) call: Call,
-    pub(super) protocol: Option<String>,
-    pub(super) remote: Remote<Verdict>,
+struct Question {
+    id: ConnId,
+    arrival: Arrival,
+    remote: Remote<Verdict>,
     headers: HeaderMap,
     /// From then on nobody waits for the answer any more.
     until: Instant,
@@ -154,18 +151,10 @@ impl Subrequests {
     }
 
     /// Asks about a request; the answer comes as a note. Returns whether there was room for it.
-    pub(super) fn ask(
-        &self,
-        asked: &Asked<'_>,
-        call: Call,
-        protocol: Option<String>,
-        remote: Remote<Verdict>,
-    ) -> bool {
+    pub(super) fn ask(&self, asked: &Asked<'_>, arrival: Arrival, remote: Remote<Verdict>) -> bool {
         let question = Question {
             id: asked.id,
-            addr: asked.addr,
-            call,
-            protocol,
+            arrival,
             remote,
             headers: asked.headers(self.cookies),
             // As long in the queue as on the way.
@@ -179,7 +168,6 @@ impl Subrequests {
 #[derive(Debug)]
 pub(super) struct Asked<'a> {
     pub(super) id: ConnId,
-    pub(super) addr: SocketAddr,
     pub(super) request: &'a Request<'a>,
     pub(super) client: Client,
     pub(super) host: Option<&'a str>,
@@ -291,7 +279,7 @@ fn ask_all(url: &Uri, agent: &Agent, questions: &Mutex<Receiver<Question>>) {
         let Ok(question) = next else {
             return;
         };
-        let (id, addr, until) = (question.id, question.addr, question.until);
+        let (id, addr, until) = (question.id, question.arrival.addr, question.until);
         let answer = if Instant::now() < until {
             ask(url, agent, question.headers)
         } else {
@@ -300,9 +288,7 @@ fn ask_all(url: &Uri, agent: &Agent, questions: &Mutex<Receiver<Question>>) {
         };
         let verdict = Verdict {
             id,
-            addr,
-            call: question.call,
-            protocol: question.protocol,
+            arrival: question.arrival,
             answer,
         };
         deliver(&question.remote, &verdict);
