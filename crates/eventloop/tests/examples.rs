@@ -162,6 +162,34 @@ fn broadcast_reaches_the_others_in_the_room() {
 }
 
 #[test]
+fn origins_lets_in_pages_of_its_own_and_of_the_list() {
+    let server = Example::start("origins");
+    let own = format!("http://{}", server.addr);
+    for (origin, status) in [
+        (Some(&*own), "101"),
+        (Some("https://app.example.org"), "101"),
+        (Some("https://example.org"), "403"),
+        (Some("https://evil.example"), "403"),
+        (Some("null"), "403"),
+        (None, "101"),
+    ] {
+        let line = origin.map(|origin| format!("Origin: {origin}\r\n"));
+        let host = format!("Host: {}\r\n{}", server.addr, line.unwrap_or_default());
+        let request = common::client::request("/");
+        let (before, rest) = request.split_once("Host: ").expect("a host");
+        let (_, after) = rest.split_once("\r\n").expect("its end");
+        let close = common::client::frame(0x88, &1000_u16.to_be_bytes());
+        let request = format!("{before}{host}{after}").into_bytes();
+        let answer = exchange_bytes(server.addr, &[request, close].concat());
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{origin:?}: {answer}"
+        );
+    }
+}
+
+#[test]
 fn token_in_handshake_lets_in_who_has_one() {
     let server = Example::start("token_in_handshake");
     let refused = get(server.addr, "/");
