@@ -145,7 +145,7 @@ fn run(
         .zip(files)
         .map(|(tls, (contents, files))| reload::watch((tls, files), contents));
     let tokens = authorities.map(|(contents, files)| reload::watch((door, files), contents));
-    let reload = certificates.into_iter().chain(tokens).collect();
+    let reload: Vec<_> = certificates.into_iter().chain(tokens).collect();
     #[cfg(unix)]
     crate::signals::watch(
         signals,

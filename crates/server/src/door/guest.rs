@@ -11,14 +11,23 @@ use wirefan_eventloop::Caller;
 
 use super::refusal::Ending;
 
-/// Longest time between two looks at a clock that may be set meanwhile.
-const LOOK: Duration = Duration::from_secs(60 * 60);
+/// Longest time between two looks at a clock that may be set meanwhile, or go on while the machine sleeps.
+const LOOK: Duration = Duration::from_secs(5 * 60);
+/// The end of a grant that has none.
+const NEVER: u64 = u64::MAX;
 
-/// Somebody who has a connection.
+/// Somebody who has a connection. There is one for each: it is small.
 #[derive(Debug)]
 pub(crate) struct Guest {
-    addr: SocketAddr,
+    /// `None`: they are where the connection comes from.
+    behind: Option<Box<Behind>>,
     standing: Standing,
+}
+
+/// What trusted proxies have told about somebody.
+#[derive(Debug)]
+pub(super) struct Behind {
+    addr: SocketAddr,
     /// It counts until this is gone.
     _permit: Option<Arc<Permit>>,
 }
@@ -27,19 +36,20 @@ pub(crate) struct Guest {
 enum Standing {
     /// Nobody is asked who they are.
     Anyone,
-    /// The first message has to be a token, until then.
-    Waiting { until: Instant, _place: Place },
-    /// With what a token allows in the room of this connection.
-    Granted(Allowed),
+    /// The first message has to be a token.
+    Waiting(Box<Wait>),
+    /// With what a token allows in the room of this connection, until then in seconds since the Unix epoch.
+    Granted {
+        reads: bool,
+        writes: bool,
+        expires: u64,
+    },
 }
 
-/// What a grant comes to in one room.
-#[derive(Clone, Copy, Debug)]
-struct Allowed {
-    reads: bool,
-    writes: bool,
-    /// In seconds since the Unix epoch.
-    expires: Option<u64>,
+#[derive(Debug)]
+struct Wait {
+    until: Instant,
+    _place: Place,
 }
 
 /// A place among those who wait; it is free again when this is dropped.
@@ -60,30 +70,34 @@ impl Drop for Place {
     }
 }
 
+impl Behind {
+    /// Somebody at `addr`, if that is not where the connection comes from.
+    pub(super) fn a_proxy(
+        addr: SocketAddr,
+        peer: SocketAddr,
+        permit: Option<Arc<Permit>>,
+    ) -> Option<Box<Self>> {
+        (addr != peer).then(|| {
+            Box::new(Self {
+                addr,
+                _permit: permit,
+            })
+        })
+    }
+}
+
 impl Guest {
-    pub(super) fn anyone(addr: SocketAddr, permit: Option<Arc<Permit>>) -> Self {
-        Self {
-            addr,
-            standing: Standing::Anyone,
-            _permit: permit,
-        }
+    pub(super) fn anyone(behind: Option<Box<Behind>>) -> Self {
+        let standing = Standing::Anyone;
+        Self { behind, standing }
     }
 
-    pub(super) fn waiting(
-        addr: SocketAddr,
-        permit: Option<Arc<Permit>>,
-        patience: Duration,
-        place: Place,
-    ) -> Self {
-        let standing = Standing::Waiting {
+    pub(super) fn waiting(behind: Option<Box<Behind>>, patience: Duration, place: Place) -> Self {
+        let standing = Standing::Waiting(Box::new(Wait {
             until: Instant::now() + patience,
             _place: place,
-        };
-        Self {
-            addr,
-            standing,
-            _permit: permit,
-        }
+        }));
+        Self { behind, standing }
     }
 
     /// Gives them what a grant allows in this room, where there are rooms. Returns whether that is anything.
@@ -92,36 +106,34 @@ impl Guest {
             Some(room) => (grant.may_read(room), grant.may_write(room)),
             None => (true, true),
         };
-        self.standing = Standing::Granted(Allowed {
+        self.standing = Standing::Granted {
             reads,
             writes,
-            expires: grant.expires,
-        });
+            expires: grant.expires.unwrap_or(NEVER),
+        };
         reads || writes
     }
 
-    /// Where they are: behind trusted proxies, what those say.
-    pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr
-    }
-
-    /// The caller, by that address.
+    /// The caller with the address where they are: behind trusted proxies, what those say.
     pub(crate) fn caller(&self, caller: Caller) -> Caller {
-        let addr = self.addr;
-        Caller { addr, ..caller }
+        let addr = self.behind.as_ref().map(|behind| behind.addr);
+        Caller {
+            addr: addr.unwrap_or(caller.addr),
+            ..caller
+        }
     }
 
     /// Whether the token has yet to come.
     pub(crate) fn is_waiting(&self) -> bool {
-        matches!(self.standing, Standing::Waiting { .. })
+        matches!(self.standing, Standing::Waiting(_))
     }
 
     /// Whether they may get what others send.
     pub(crate) fn reads(&self) -> bool {
         match self.standing {
             Standing::Anyone => true,
-            Standing::Waiting { .. } => false,
-            Standing::Granted(allowed) => allowed.reads,
+            Standing::Waiting(_) => false,
+            Standing::Granted { reads, .. } => reads,
         }
     }
 
@@ -130,26 +142,26 @@ impl Guest {
     pub(super) fn writes(&self) -> bool {
         match self.standing {
             Standing::Anyone => true,
-            Standing::Waiting { .. } => false,
-            Standing::Granted(allowed) => allowed.writes,
+            Standing::Waiting(_) => false,
+            Standing::Granted { writes, .. } => writes,
         }
     }
 
     /// When to look again, or why they have to go. `now` is in seconds since the Unix epoch.
     pub(super) fn look(&self, now: u64) -> Result<Option<Duration>, Ending> {
-        match self.standing {
+        match &self.standing {
             Standing::Anyone => Ok(None),
-            Standing::Waiting { until, .. } => {
-                let left = until.saturating_duration_since(Instant::now());
+            Standing::Waiting(wait) => {
+                let left = wait.until.saturating_duration_since(Instant::now());
                 if left.is_zero() {
                     return Err(Ending::NoToken);
                 }
                 Ok(Some(left))
             }
-            Standing::Granted(Allowed { expires, .. }) => match expires {
-                None => Ok(None),
-                Some(expires) if now >= expires => Err(Ending::Expired),
-                Some(expires) => Ok(Some(Duration::from_secs(expires - now).min(LOOK))),
+            Standing::Granted { expires, .. } => match *expires {
+                NEVER => Ok(None),
+                expires if now >= expires => Err(Ending::Expired),
+                expires => Ok(Some(Duration::from_secs(expires - now).min(LOOK))),
             },
         }
     }
@@ -159,8 +171,9 @@ impl Guest {
 mod tests {
     use super::*;
 
-    fn addr() -> SocketAddr {
-        ([192, 0, 2, 1], 1).into()
+    #[test]
+    fn a_guest_is_small() {
+        assert!(size_of::<Guest>() <= 24, "{}", size_of::<Guest>());
     }
 
     #[test]
@@ -168,14 +181,14 @@ mod tests {
         let mut grant = Grant::new("ann");
         grant.read = "/news".parse().unwrap();
         grant.expires = Some(100);
-        let mut guest = Guest::anyone(addr(), None);
+        let mut guest = Guest::anyone(None);
         assert!(guest.be_granted(&grant, Some("/news")));
         assert!(guest.reads() && !guest.writes());
         assert_eq!(guest.look(40), Ok(Some(Duration::from_secs(60))));
         assert_eq!(guest.look(100), Err(Ending::Expired));
         assert!(!guest.be_granted(&grant, Some("/tea")));
         assert!(guest.be_granted(&grant, None) && guest.writes());
-        grant.expires = Some(u64::MAX);
+        grant.expires = Some(u64::MAX - 1);
         assert!(guest.be_granted(&grant, Some("/news")));
         assert_eq!(guest.look(0), Ok(Some(LOOK)));
     }
@@ -188,7 +201,7 @@ mod tests {
         assert!(Place::take(&taken, 2).is_none());
         assert!(Place::take(&taken, 2).is_none());
         drop(one);
-        let guest = Guest::waiting(addr(), None, Duration::ZERO, two);
+        let guest = Guest::waiting(None, Duration::ZERO, two);
         assert_eq!(guest.look(0), Err(Ending::NoToken));
         assert!(!guest.reads() && !guest.writes() && guest.is_waiting());
         assert!(Place::take(&taken, 2).is_some());

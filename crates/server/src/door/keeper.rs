@@ -3,15 +3,19 @@
 use core::net::SocketAddr;
 use std::sync::Arc;
 
-use wirefan_admission::{Client, Grant, MAX_TOKEN, Permit, Scheme, Secret};
+use wirefan_admission::{Client, Grant, MAX_TOKEN, Scheme, Secret};
 use wirefan_eventloop::{Caller, Conn, ConnId, Message, Remote};
 use wirefan_protocol::handshake::{Reply, Request};
 
-use super::guest::{Guest, Place};
+use super::guest::{Behind, Guest, Place};
 use super::refusal::{Ending, Refusal};
 use super::subrequest::Asked;
 use super::{Arrival, Call, Door, Entry, Heard, Knock, Verdict, Visitor, unix_seconds};
 use crate::subprotocol::Subprotocols;
+use crate::visits;
+
+/// Longest origin in the log.
+const MAX_SHOWN: usize = 128;
 
 /// The door, as the handler of one worker has it.
 #[derive(Clone, Debug)]
@@ -43,11 +47,14 @@ impl Doorkeeper {
             false => SocketAddr::new(client.address, client.port.unwrap_or(0)),
         };
         let id = caller.id;
-        match self.decide(request, id, (client, addr), call) {
+        match self.decide(request, caller, (client, addr), call) {
             Ok(Some(entry)) => Knock::Enter(entry),
             Ok(None) => Knock::Asked,
             Err((refusal, detail)) => {
-                let (status, origin) = (refusal.status(), request.origin());
+                let status = refusal.status();
+                // It is ASCII, and as long as its sender likes.
+                let origin = request.origin();
+                let origin = origin.map(|it| it.get(..MAX_SHOWN).unwrap_or(it));
                 tracing::info!(%addr, %id, status, origin, detail, "refused: {refusal}");
                 Knock::Refused(refusal.reply())
             }
@@ -58,14 +65,14 @@ impl Doorkeeper {
     fn decide(
         &self,
         request: &Request<'_>,
-        id: ConnId,
+        caller: Caller,
         (client, addr): (Client, SocketAddr),
         call: Call,
     ) -> Result<Option<Entry>, (Refusal, Option<String>)> {
         let door = &*self.door;
         let plainly = |refusal| (refusal, None);
         let host = self.host(request, &client);
-        let tls = call.tls;
+        let (id, tls) = (caller.id, call.tls);
         let mut permit = None;
         if request.is_websocket() {
             permit = door.permit(&client).map_err(plainly)?;
@@ -81,9 +88,10 @@ impl Doorkeeper {
         let offered = door.sources.protocols(request.protocols());
         let arrival = Arrival {
             addr,
+            peer: caller.addr,
+            permit,
             call,
             protocol: self.subprotocols.choose(offered),
-            permit,
         };
         let Some(authorities) = door.authorities() else {
             return Ok(Some(arrival.enter_as(Guest::anyone)));
@@ -119,7 +127,7 @@ impl Doorkeeper {
             Some(patience) if request.is_websocket() => {
                 let place = Place::take(&door.waiting, door.max_waiting)
                     .ok_or_else(|| plainly(Refusal::TooManyUnauthenticated))?;
-                let guest = |addr, permit| Guest::waiting(addr, permit, patience, place);
+                let guest = |behind| Guest::waiting(behind, patience, place);
                 Ok(Some(arrival.enter_as(guest)))
             }
             _ => Err(plainly(Refusal::NoToken)),
@@ -155,9 +163,9 @@ impl Doorkeeper {
     /// The message of somebody who may not send any, or not yet.
     #[cold]
     fn hear_doubtful<P: Visitor>(&self, conn: &mut Conn<'_, P>, message: Message<'_>) -> Heard {
-        let id = conn.id();
+        let caller = visits::caller(conn);
         let peer = conn.peer();
-        let addr = peer.guest().addr();
+        let Caller { id, addr, .. } = peer.guest().caller(caller);
         if !peer.guest().is_waiting() {
             Ending::ReadOnly.close(conn, addr);
             return Heard::Kept;
@@ -187,8 +195,9 @@ impl Doorkeeper {
 
     /// A connection is open, or a timer is due: sets the next one, or closes the connection of somebody whose time is over.
     pub(crate) fn look<P: Visitor>(&self, conn: &mut Conn<'_, P>) {
+        let caller = visits::caller(conn);
         let guest = conn.peer().guest();
-        let addr = guest.addr();
+        let addr = guest.caller(caller).addr;
         match guest.look(unix_seconds()) {
             Ok(None) => {}
             Ok(Some(after)) => conn.set_timer(after),
@@ -231,9 +240,9 @@ impl Arrival {
         Ok(entry)
     }
 
-    fn enter_as(self, guest: impl FnOnce(SocketAddr, Option<Arc<Permit>>) -> Guest) -> Entry {
+    fn enter_as(self, guest: impl FnOnce(Option<Box<Behind>>) -> Guest) -> Entry {
         Entry {
-            guest: guest(self.addr, self.permit),
+            guest: guest(Behind::a_proxy(self.addr, self.peer, self.permit)),
             call: self.call,
             protocol: self.protocol,
         }

@@ -77,9 +77,11 @@ pub(crate) struct Call {
 struct Arrival {
     /// Where they are: behind trusted proxies, what those say.
     addr: SocketAddr,
+    /// Where the connection comes from.
+    peer: SocketAddr,
+    permit: Option<Arc<Permit>>,
     call: Call,
     protocol: Option<String>,
-    permit: Option<Arc<Permit>>,
 }
 
 /// Somebody who may come in.

@@ -22,8 +22,8 @@ use crate::quantity;
 pub(crate) struct DoorOptions {
     /// Origin whose pages may connect, besides the server's own; give it again for more
     ///
-    /// https://example.com, https://*.example.com for its subdomains, http://localhost:* for any port, null for pages
-    /// without an origin, any for all. Browsers let every page on the web connect and send cookies along: others than
+    /// `https://example.com`, `https://*.example.com` for its subdomains, `http://localhost:*` for any port, `null` for
+    /// pages without an origin, `any` for all. Browsers let every page on the web connect and send cookies along: others than
     /// those named are answered with 403. Clients that are no browsers send no Origin: see --require-origin.
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     allow_origin: Vec<String>,

@@ -112,8 +112,8 @@ impl core::error::Error for SubrequestError {}
 #[derive(Clone, Debug)]
 pub(super) struct Subrequests {
     queue: SyncSender<Question>,
-    /// Whether cookies are passed on: where every page may connect they prove nothing.
-    cookies: bool,
+    /// Whether what browsers send along by themselves is passed on: where every page may connect it proves nothing.
+    ambient: bool,
     timeout: Duration,
 }
 
@@ -133,7 +133,7 @@ impl Subrequests {
     pub(super) fn start(
         url: &Uri,
         options: &SubrequestOptions,
-        cookies: bool,
+        ambient: bool,
     ) -> Result<Self, SubrequestError> {
         let agent = agent(url, options)?;
         let (queue, questions) = mpsc::sync_channel(QUEUE);
@@ -145,7 +145,7 @@ impl Subrequests {
         let timeout = options.auth_timeout;
         Ok(Self {
             queue,
-            cookies,
+            ambient,
             timeout,
         })
     }
@@ -156,7 +156,7 @@ impl Subrequests {
             id: asked.id,
             arrival,
             remote,
-            headers: asked.headers(self.cookies),
+            headers: asked.headers(self.ambient),
             // As long in the queue as on the way.
             until: Instant::now() + self.timeout,
         };
@@ -176,7 +176,7 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn headers(&self, cookies: bool) -> HeaderMap {
+    fn headers(&self, ambient: bool) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let mut add = |name: HeaderName, value: &[u8]| {
             if let Ok(value) = HeaderValue::from_bytes(value) {
@@ -185,9 +185,19 @@ impl Asked<'_> {
         };
         for (name, value) in self.request.headers() {
             let is = |other: &HeaderName| name.eq_ignore_ascii_case(other.as_str());
-            let passed = [header::AUTHORIZATION, header::ORIGIN, header::USER_AGENT];
-            let cookie = cookies.then_some(header::COOKIE);
-            if let Some(name) = passed.into_iter().chain(cookie).find(|other| is(other)) {
+            let passed = [
+                header::AUTHORIZATION,
+                header::COOKIE,
+                header::ORIGIN,
+                header::USER_AGENT,
+            ];
+            let Some(name) = passed.into_iter().find(is) else {
+                continue;
+            };
+            // A browser remembers passwords, and no bearer token.
+            let by_itself =
+                name == header::COOKIE || (name == header::AUTHORIZATION && !is_bearer(value));
+            if ambient || !by_itself {
                 add(name, value);
             }
         }
@@ -216,6 +226,11 @@ impl Asked<'_> {
         }
         headers
     }
+}
+
+fn is_bearer(credentials: &[u8]) -> bool {
+    let scheme = credentials.get(.."bearer ".len());
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
 }
 
 fn agent(url: &Uri, options: &SubrequestOptions) -> Result<Agent, SubrequestError> {

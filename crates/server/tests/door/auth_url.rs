@@ -213,12 +213,19 @@ fn a_page_of_others_is_refused_before_anybody_is_asked() {
     assert_eq!(knock(&server, "/good", &headers[1..]).status, 101);
     assert!(judge.head().contains("/good"));
 
-    // Where every page may connect, cookies are not passed on.
+    // Where every page may connect, what browsers send along by themselves is not passed on.
     let args = ["echo", "--auth-url", &judge.url(), "--allow-origin", "any"];
     let server = Wirefan::start(&args);
-    assert_eq!(knock(&server, "/any", &headers).status, 101);
-    let head = judge.head();
-    assert!(head.contains("/any") && !head.contains("session"), "{head}");
+    for (credentials, passed) in [("Basic c2Vzc2lvbg==", false), ("bearer session", true)] {
+        let headers = [&headers[..], &[("Authorization", credentials)]].concat();
+        assert_eq!(knock(&server, "/any", &headers).status, 101);
+        let head = judge.head();
+        assert!(
+            head.contains("/any") && !head.contains("session=1"),
+            "{head}"
+        );
+        assert_eq!(head.contains(credentials), passed, "{head}");
+    }
 }
 
 #[test]
