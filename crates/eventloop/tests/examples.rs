@@ -217,6 +217,24 @@ fn token_in_handshake_lets_in_who_has_one() {
     assert!(answer.ends_with(b"\x81\x09hello ann\x88\x02\x03\xe8"));
 }
 
+#[test]
+fn decide_later_asks_elsewhere() {
+    let server = Example::start("decide_later");
+    let with = |token: &str| {
+        let request = common::client::request("/").replace(
+            "\r\n\r\n",
+            &format!("\r\nAuthorization: Bearer {token}\r\n\r\n"),
+        );
+        let close = common::client::frame(0x88, &1000_u16.to_be_bytes());
+        exchange_bytes(server.addr, &[request.as_bytes(), &close].concat())
+    };
+    let answer = with("ann-0123456789abcdef");
+    assert!(answer.starts_with(b"HTTP/1.1 101 "));
+    assert!(answer.ends_with(b"\x81\x09hello ann\x88\x02\x03\xe8"));
+    assert!(with("bob-0123456789abcdef").starts_with(b"HTTP/1.1 401 "));
+    assert!(get(server.addr, "/").starts_with("HTTP/1.1 401 "));
+}
+
 /// Sends bytes and returns all that comes back.
 fn exchange_bytes(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = common::client::dial(addr);
