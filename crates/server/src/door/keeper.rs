@@ -212,11 +212,13 @@ impl Doorkeeper {
 
     /// The host that the client has asked for: the last one that trusted proxies name, else the request's own.
     fn host<'a>(&self, request: &Request<'a>, client: &Client) -> Option<&'a str> {
+        if !client.by_proxy || !self.door.forwarded_host {
+            return request.host();
+        }
         let named = request
             .headers()
             .filter(|(name, _)| name.eq_ignore_ascii_case("x-forwarded-host"))
             .last()
-            .filter(|_| client.by_proxy && self.door.forwarded_host)
             .and_then(|(_, value)| str::from_utf8(value).ok())
             .and_then(|list| list.rsplit(',').next())
             .map(str::trim);
