@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
@@ -15,6 +17,7 @@ use crate::knock::{bearer, enter, enter_with, get, knock, knock_at};
 pub(crate) struct Judge {
     addr: SocketAddr,
     heads: Receiver<String>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Judge {
@@ -22,13 +25,20 @@ impl Judge {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let (told, heads) = mpsc::channel();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
         thread::spawn(move || {
             for socket in listener.incoming() {
+                count.fetch_add(1, Ordering::Relaxed);
                 let told = told.clone();
                 thread::spawn(move || hear(socket.unwrap(), &told, answer));
             }
         });
-        Self { addr, heads }
+        Self {
+            addr,
+            heads,
+            connections,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -296,6 +306,29 @@ fn a_queue_that_is_full_is_503_at_once() {
     assert!(reason.starts_with("HTTP/1.1 503 "), "{reason}");
     assert!(reason.ends_with("too many wait to be let in\n"), "{reason}");
     drop((first, waiting, more));
+}
+
+#[test]
+fn connections_to_it_are_used_again() {
+    let judge = Judge::start(|_| Some("200 OK"));
+    let server = Wirefan::start(&["echo", "--auth-url", &judge.url()]);
+    for _ in 0..20 {
+        assert!(enter(&server, "/", &[]).is_ok());
+    }
+    assert_eq!(judge.connections.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_server_that_ends_does_not_wait_for_answers() {
+    let judge = Judge::start(|_| None);
+    let args = ["echo", "--auth-timeout", "1h", "--handshake-timeout", "1h"];
+    let mut server = Wirefan::start(&[&args[..], &["--auth-url", &judge.url()]].concat());
+    let addr = server.addr;
+    let waiting = thread::spawn(move || knock_at(addr, "/", &[]));
+    judge.head();
+    server.signal("TERM");
+    assert_eq!(waiting.join().unwrap().status, 503);
+    assert_eq!(server.wait().code(), Some(0));
 }
 
 #[test]
