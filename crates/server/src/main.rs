@@ -6,6 +6,7 @@ mod broadcast;
 mod completions;
 mod compression;
 mod config;
+mod door;
 mod echo;
 mod health;
 mod limits;
@@ -23,6 +24,7 @@ mod signals;
 mod static_files;
 mod subprotocol;
 mod tls;
+mod trusted_proxies;
 mod usage;
 mod visits;
 
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Echo(serve) => run::echo(&serve).map_err(|error| error.to_string()),
         Command::Broadcast(options) => run::broadcast(&options).map_err(|error| error.to_string()),
+        Command::Ticket(ticket) => ticket.issue().map_err(|error| error.to_string()),
+        Command::Token(token) => token.issue().map_err(|error| error.to_string()),
         Command::Bench(options) => match bench::run(*options) {
             Ok(true) => Ok(()),
             // What went wrong has been told.

@@ -15,9 +15,12 @@ use crate::completions::{Completions, Manual};
 use crate::compression::Compression;
 use crate::config::{CheckConfig, ConfigFile, PrintConfig};
 use crate::health::Health;
+use crate::door::issue::{NewTicket, NewToken};
+use crate::door::options::{DoorContradiction, DoorOptions};
 use crate::listen::Listen;
 use crate::static_files::ServeFiles;
 use crate::tls::TlsOptions;
+use crate::trusted_proxies::TrustedProxyOptions;
 use crate::{log, quantity, subprotocol};
 
 const EXAMPLES: &str = "\
@@ -30,6 +33,8 @@ Examples:
       The same over https:// and wss://, with a certificate that ends with it.
   wirefan broadcast --listen wss://0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem
       The same with a certificate of yours.
+  wirefan token ann >> tokens.txt; wirefan broadcast --token-file tokens.txt
+      Only those with a token come in; docs/authentication.md has the other ways.
   wirefan echo --max-message 16m --workers 4
       Sends every message back, also large ones: to test a client with.
   wirefan broadcast --config /etc/wirefan/wirefan.toml
@@ -97,6 +102,16 @@ pub(crate) enum Command {
     Completions(Completions),
     /// Write the manual page
     Man(Manual),
+    /// Make a ticket: a short-lived token for the URL, signed with a key of --ticket-key
+    ///
+    /// It goes to stdout:
+    /// npx wscat -c "ws://127.0.0.1:9001/tea?ticket=$(wirefan ticket --ticket-key FILE)"
+    Ticket(NewTicket),
+    /// Make a random token and its line for a --token-file
+    ///
+    /// The line goes to stdout and has only the token's hash, the token goes to stderr:
+    /// wirefan token ann --read /news >> tokens.txt
+    Token(NewToken),
 }
 
 /// The options of `broadcast`.
@@ -245,6 +260,12 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     pub(crate) tls: TlsOptions,
+
+    #[command(flatten)]
+    pub(crate) door: DoorOptions,
+
+    #[command(flatten)]
+    pub(crate) proxies: TrustedProxyOptions,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -268,6 +289,8 @@ pub(crate) enum Contradiction {
     NoTlsAddress,
     /// Certificates and keys do not come in pairs.
     Unpaired,
+    /// Those about who may come in.
+    Door(DoorContradiction),
 }
 
 impl fmt::Display for Contradiction {
@@ -286,6 +309,7 @@ impl fmt::Display for Contradiction {
                 "there is a certificate and nothing listens with it: write --listen wss://HOST:PORT"
             }
             Self::Unpaired => "each --tls-cert needs its --tls-key, in the same order",
+            Self::Door(why) => return why.fmt(f),
         })
     }
 }
@@ -308,7 +332,7 @@ impl Serve {
                 false => Contradiction::NoCertificate,
             })
         } else {
-            None
+            self.door.contradiction().map(Contradiction::Door)
         }
     }
 

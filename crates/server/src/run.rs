@@ -3,18 +3,22 @@
 use core::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{fs, io};
 
+use wirefan_admission::AddressLimits;
 use wirefan_eventloop::{Server, ServerBuilder, Tls, TlsError};
 
 use crate::broadcast::Broadcast;
 use crate::config::Configuration;
+use crate::door::{Door, DoorError, Doorkeeper, Verdict};
 use crate::echo::Echo;
 use crate::listen::Listen;
 use crate::options::{self, Serve};
 use crate::self_signed::{SelfSigned, SelfSignedError};
 use crate::static_files::FolderError;
 use crate::subprotocol::Subprotocols;
+use crate::tls::Contents;
 use crate::visits::Visits;
 use crate::{limits, reload};
 
@@ -30,6 +34,8 @@ pub(crate) enum RunError {
     Signals(io::Error),
     /// The folder of static files cannot be used.
     Files(FolderError),
+    /// Nobody could be let in.
+    Door(DoorError),
     /// The certificates cannot be used.
     Tls(TlsError),
     /// A certificate cannot be made.
@@ -69,6 +75,7 @@ impl fmt::Display for RunError {
             #[cfg(unix)]
             Self::Signals(error) => write!(f, "cannot catch signals: {error}"),
             Self::Files(error) => write!(f, "{error}"),
+            Self::Door(error) => write!(f, "{error}"),
             Self::Tls(error) => write!(f, "{error}"),
             Self::SelfSigned(error) => write!(f, "{error}"),
             Self::Loop(error) => write!(f, "the server cannot run: {error}"),
@@ -81,47 +88,57 @@ impl core::error::Error for RunError {}
 /// Sends messages back until a signal ends it.
 pub(crate) fn echo(serve: &Serve) -> Result<(), RunError> {
     let visits = Visits::default();
-    let echo = Echo {
-        subprotocols: Subprotocols::new(&serve.subprotocol),
-        visits: visits.clone(),
-        files: serve.files.read().map_err(RunError::Files)?,
-    };
-    run(serve, visits, |builder| {
-        builder.start(move |_| echo.clone())
+    let (counts, subprotocols) = (visits.clone(), Subprotocols::new(&serve.subprotocol));
+    let files = serve.files.read().map_err(RunError::Files)?;
+    run(serve, visits, |builder, door| {
+        builder.start(move |worker| Echo {
+            door: Doorkeeper::new(Arc::clone(&door), subprotocols.clone(), worker.remote),
+            visits: counts.clone(),
+            files: files.clone(),
+        })
     })
 }
 
 /// Sends messages on until a signal ends it.
 pub(crate) fn broadcast(options: &options::Broadcast) -> Result<(), RunError> {
     let (serve, visits) = (&options.serve, Visits::default());
-    let broadcast = Broadcast {
-        to_sender: options.to_sender,
-        subprotocols: Subprotocols::new(&serve.subprotocol),
-        visits: visits.clone(),
-        files: serve.files.read().map_err(RunError::Files)?,
-    };
-    run(serve, visits, |builder| {
-        builder.start(move |_| broadcast.clone())
+    let (counts, subprotocols) = (visits.clone(), Subprotocols::new(&serve.subprotocol));
+    let to_sender = options.to_sender;
+    let files = serve.files.read().map_err(RunError::Files)?;
+    run(serve, visits, |builder, door| {
+        builder.start(move |worker| Broadcast {
+            to_sender,
+            door: Doorkeeper::new(Arc::clone(&door), subprotocols.clone(), worker.remote),
+            visits: counts.clone(),
+            files: files.clone(),
+        })
     })
 }
 
 fn run(
     serve: &Serve,
     visits: Visits,
-    start: impl FnOnce(ServerBuilder) -> io::Result<Server<()>>,
+    start: impl FnOnce(ServerBuilder, Arc<Door>) -> io::Result<Server<Verdict>>,
 ) -> Result<(), RunError> {
     #[cfg(unix)]
     let configuration = Configuration::of(serve);
+    let (files, authorities) = (serve.tls.files(), serve.door.files());
     #[cfg(unix)]
-    let signals = crate::signals::catch(serve.tls.files().is_some() || configuration.is_some())
+    let signals = crate::signals::catch(files.is_some() || authorities.is_some() || configuration.is_some())
         .map_err(RunError::Signals)?;
     let addrs = resolve(&serve.listen())?;
     // Before they are used: what changes from now on is noticed.
     let files = serve.tls.files().map(|files| (files.contents(), files));
     let (tls, made) = certificates(serve, &addrs)?;
+    let authorities = authorities.map(|files| (Contents::of(files.paths()), files));
+    let door = Arc::new(
+        Door::new(&serve.door, &serve.proxies, AddressLimits::default()).map_err(RunError::Door)?,
+    );
     let server = builder(serve, &addrs, tls.as_ref())
         .map_err(RunError::Loop)
-        .and_then(|builder| start(builder).map_err(|error| blame(&addrs, error)))?;
+        .and_then(|builder| {
+            start(builder, Arc::clone(&door)).map_err(|error| blame(&addrs, error))
+        })?;
     for (addr, (_, tls)) in server.addrs().iter().zip(&addrs) {
         let scheme = if *tls { "https" } else { "http" };
         tracing::info!(
@@ -136,9 +153,11 @@ fn run(
     };
     #[cfg(unix)]
     let configuration = configuration.map(|it| it.followed_by(files.as_ref().map(|(_, it)| it)));
-    let reload = tls
+    let certificates = tls
         .zip(files)
-        .map(|(tls, (contents, files))| reload::watch(tls, files, contents));
+        .map(|(tls, (contents, files))| reload::watch((tls, files), contents));
+    let tokens = authorities.map(|(contents, files)| reload::watch((door, files), contents));
+    let reload: Vec<_> = certificates.into_iter().chain(tokens).collect();
     #[cfg(unix)]
     crate::signals::watch(
         signals,

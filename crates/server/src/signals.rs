@@ -1,5 +1,5 @@
-//! SIGINT and SIGTERM: the first ends the server gracefully, the second at once. SIGHUP: the
-//! configuration and certificates are read again.
+//! SIGINT and SIGTERM: the first ends the server gracefully, the second at once. SIGHUP: the configuration, certificates,
+//! tokens and their keys are read again.
 
 use core::time::Duration;
 use std::sync::mpsc::Sender;
@@ -20,27 +20,25 @@ pub(crate) fn catch(reload: bool) -> io::Result<Signals> {
 }
 
 /// Acts on them, on a thread of its own.
-pub(crate) fn watch(
+pub(crate) fn watch<N: Send + 'static>(
     mut signals: Signals,
-    remote: Remote<()>,
+    remote: Remote<N>,
     grace: Duration,
     visits: Visits,
-    reload: Option<Sender<()>>,
+    reload: Vec<Sender<()>>,
     configuration: Option<Configuration>,
 ) {
     thread::spawn(move || {
         let mut signals = signals.forever().filter(|signal| {
-            if *signal == SIGHUP
-                && let Some(configuration) = &configuration
-            {
-                // First: it may name other files.
-                configuration.read();
-            }
-            if *signal == SIGHUP
-                && let Some(reload) = &reload
-            {
-                // It listens as long as this thread lives.
-                let _ = reload.send(());
+            if *signal == SIGHUP {
+                if let Some(configuration) = &configuration {
+                    // First: it may name other files.
+                    configuration.read();
+                }
+                for reload in &reload {
+                    // It listens as long as this thread lives.
+                    let _ = reload.send(());
+                }
             }
             *signal != SIGHUP
         });

@@ -91,6 +91,13 @@ struct Named {
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct Contents(Vec<Result<Vec<u8>, io::ErrorKind>>);
 
+impl Contents {
+    pub(crate) fn of<'a>(paths: impl Iterator<Item = &'a Path>) -> Self {
+        let read = |path: &Path| fs::read(path).map_err(|error| error.kind());
+        Self(paths.map(read).collect())
+    }
+}
+
 impl TlsFiles {
     fn named(&self) -> Named {
         let named = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -117,8 +124,7 @@ impl TlsFiles {
     }
 
     pub(crate) fn contents(&self) -> Contents {
-        let read = |path: &Path| fs::read(path).map_err(|error| error.kind());
-        Contents(self.named().paths().map(read).collect())
+        Contents::of(self.named().paths())
     }
 }
 

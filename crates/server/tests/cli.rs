@@ -53,6 +53,14 @@ fn help_teaches_every_option() {
             "--backlog-high",
             "--backlog-limit",
             "--at-limit",
+            "--allow-origin",
+            "--token-file",
+            "--ticket-key",
+            "--jwt-key",
+            "--jwks",
+            "--token-from",
+            "--auth-url",
+            "--trusted-proxy",
             "--log",
         ] {
             assert!(stdout(&help).contains(&format!("{option} <")), "{option}");

@@ -97,6 +97,15 @@ impl Wirefan {
         }
     }
 
+    /// Ends the server, and returns what it has logged since the last line that was asked for.
+    #[cfg(unix)]
+    pub(crate) fn rest_of_log(mut self) -> Vec<String> {
+        self.signal("TERM");
+        self.wait();
+        // The pipe is closed, and with it the sender.
+        self.lines.iter().collect()
+    }
+
     /// Closes the pipe that the log goes to.
     pub(crate) fn close_log(&mut self) {
         self.lines = mpsc::channel().1;
