@@ -58,6 +58,12 @@ impl Directory {
         }
     }
 
+    /// How many topics have members; `None` where there is only one worker.
+    pub(crate) fn len(&self) -> Option<usize> {
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.workers > 1).then(|| topics.len())
+    }
+
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);

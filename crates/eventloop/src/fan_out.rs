@@ -52,19 +52,21 @@ impl<P> Core<P> {
             let Some(slot) = self.slots.get(index) else {
                 continue;
             };
-            self.topics.runs(&slot.memberships, &mut fan_out.runs);
+            let frames = self.topics.runs(&slot.memberships, &mut fan_out.runs);
             self.forget_sent(index);
-            let mut left_out = false;
+            let mut left_out = 0;
             for run in &fan_out.runs {
                 let first = fan_out
                     .first_lanes
                     .binary_search_by_key(&run.topic, |lane| lane.0);
                 if let Ok(place) = first {
                     let lane = &fan_out.lanes[fan_out.first_lanes[place].1 + run.lane];
-                    left_out |= self.queue_within(index, part(lane, run.start, run.end));
+                    left_out += self.queue_within(index, part(lane, run.start, run.end));
                 }
             }
-            if left_out {
+            self.tally.delivered += frames - left_out as u64;
+            if left_out > 0 {
+                self.tally.lost += left_out as u64;
                 self.lose(index);
                 fan_out.full.push(index);
             }
@@ -103,6 +105,7 @@ impl<P> Core<P> {
                 topic,
                 place: place as u32,
             };
+            let frames = entry.marks.len() - member.from as usize;
             let number = self.topics.take_lane(membership);
             let (entry, lane) = (self.topics.get(topic), &lanes[number]);
             if entry.is_compressed(number)
@@ -116,7 +119,9 @@ impl<P> Core<P> {
             } else {
                 self.queue_within(member.slot, part(lane, start, lane.len()))
             };
-            if left_out {
+            self.tally.delivered += (frames - left_out) as u64;
+            if left_out > 0 {
+                self.tally.lost += left_out as u64;
                 self.topics.lose(membership);
                 full.push(member.slot);
             }
@@ -139,20 +144,23 @@ impl<P> Core<P> {
         }
     }
 
-    /// The way of nearly every broadcast, for a member without a backlog: one write of the shared bytes. Returns whether
-    /// some frames were left out.
-    fn write_lane(&mut self, index: u32, lane: &Bytes, mut start: usize) -> bool {
+    /// The way of nearly every broadcast, for a member without a backlog: one write of the shared bytes. Returns how many
+    /// frames were left out.
+    fn write_lane(&mut self, index: u32, lane: &Bytes, mut start: usize) -> usize {
         let Some(slot) = self.slots.get_mut(index) else {
-            return false;
+            return 0;
         };
         let begin = start;
         while start < lane.len() {
             match slot.socket.write(&lane[start..]) {
                 Ok(0) => {
                     self.end(index, CloseCause::Reset(io::ErrorKind::WriteZero));
-                    return false;
+                    return 0;
                 }
-                Ok(written) => start += written,
+                Ok(written) => {
+                    start += written;
+                    self.tally.written += written as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let begun = begun_rest(&lane[begin..], 0, start - begin);
                     let mut outbox = self.spares.take();
@@ -165,18 +173,18 @@ impl<P> Core<P> {
                 }
                 Err(error) => {
                     self.end(index, CloseCause::Reset(error.kind()));
-                    return false;
+                    return 0;
                 }
             }
         }
-        false
+        0
     }
 
-    /// Queues frames as far as the limit allows; returns whether some were left out.
-    pub(crate) fn queue_within(&mut self, index: u32, frames: Bytes) -> bool {
+    /// Queues frames as far as the limit allows; returns how many were left out.
+    pub(crate) fn queue_within(&mut self, index: u32, frames: Bytes) -> usize {
         let limit = self.settings.backpressure.limit;
         let Some(slot) = self.slots.get_mut(index) else {
-            return false;
+            return 0;
         };
         let outbox = slot.outbox.as_ref();
         let unoffered = outbox.map_or(Some(0), |outbox| outbox.unoffered());
@@ -192,7 +200,7 @@ impl<P> Core<P> {
             }
         }
         let Some(slot) = self.slots.get_mut(index) else {
-            return false;
+            return 0;
         };
         let outbox = slot.outbox.get_or_insert_with(|| self.spares.take());
         let left_out = outbox.push_within(frames, limit);

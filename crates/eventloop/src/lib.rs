@@ -11,6 +11,7 @@
 //! * [`Conn`] is a connection in a handler's hand: send, subscribe, publish, close, pause, set a timer.
 //! * [`Ctx`] is the worker in its hand, for what concerns other connections; [`ConnId`] names one for ever.
 //! * [`Remote`] reaches all that from any thread.
+//! * [`Stats`] is what it counts, and [`View`] a look at what it has, for whoever watches.
 //! * [`Backpressure`] and [`Timeouts`] say what becomes of peers that are slow or gone; [`CloseCause`] says what became of
 //!   each.
 //!
@@ -27,6 +28,7 @@ mod directory;
 mod event_loop;
 mod fan_out;
 mod handler;
+mod histogram;
 mod lane;
 mod listener;
 mod mailbox;
@@ -43,15 +45,19 @@ mod sim;
 mod slot;
 mod slots;
 mod state;
+mod stats;
+mod tally;
 mod tls;
 mod topics;
 mod transport;
+mod view;
 mod wheel;
 mod worker;
 
 pub use conn::Conn;
 pub use ctx::Ctx;
 pub use handler::{Acceptance, Caller, CloseCause, Decision, Handler, Message, Sent};
+pub use histogram::Histogram;
 pub use mailbox::MailboxFull;
 pub use remote::{Remote, WorkerInfo};
 /// The rustls that [`Tls`] is made for, so that a configuration of one's own is of the same version.
@@ -59,10 +65,12 @@ pub use remote::{Remote, WorkerInfo};
 pub use rustls;
 pub use server::{Server, ServerBuilder};
 pub use settings::{AtLimit, Backpressure};
-pub use slots::ConnId;
+pub use slots::{ConnId, InvalidConnId};
+pub use stats::{Deflated, DropPolicy, Stats, WorkerStats};
 pub use tls::TlsFailure;
 #[cfg(feature = "tls")]
 pub use tls::{ClientAuth, PemSource, Tls, TlsBuilder, TlsError, TlsSession};
+pub use view::{ConnView, View};
 pub use wirefan_protocol::Timeouts;
 
 /// The examples of the README compile, and those of the pages in docs/ that are about the loop.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use wirefan_protocol::{CloseCode, Frame};
 
-use crate::ConnId;
 use crate::listener::Arrival;
+use crate::{ConnId, View};
 
 /// What any thread may ask of a worker.
 #[derive(Debug)]
@@ -25,12 +25,23 @@ pub(crate) enum Post {
     },
 }
 
+/// What is done with a look at a worker.
+pub(crate) struct Look(pub(crate) Box<dyn FnOnce(&View<'_>) + Send>);
+
+impl fmt::Debug for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Look")
+    }
+}
+
 /// What lies in a mailbox.
 #[derive(Debug)]
 pub(crate) enum Mail<N> {
     Post(Post),
     /// For the handler.
     Note(N),
+    /// A look at what the worker has.
+    Inspect(Look),
     /// A connection that another worker accepted.
     Accepted(Arrival),
     /// Close everything and end, at the latest after this time.

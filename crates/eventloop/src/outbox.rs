@@ -1,7 +1,9 @@
 //! [`Outbox`]: what a socket refused, of one connection. It exists only while something waits in it.
 
+use core::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::rc::Rc;
 
 use bytes::{Buf, Bytes};
 use wirefan_protocol::Header;
@@ -28,6 +30,8 @@ pub(crate) struct Outbox {
     begun: usize,
     /// The socket has refused what is here, or the front of it. Otherwise it has not been offered anything yet.
     refused: bool,
+    /// The bytes in all outboxes of the worker.
+    held: Rc<Cell<usize>>,
 }
 
 impl Outbox {
@@ -53,6 +57,7 @@ impl Outbox {
     pub(crate) fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
             self.len += bytes.len();
+            self.held.update(|held| held + bytes.len());
             self.chunks.push_back(bytes);
         }
     }
@@ -83,8 +88,8 @@ impl Outbox {
         }
     }
 
-    /// Adds whole frames as long as the backlog is below `limit`; returns whether some had to be left out.
-    pub(crate) fn push_within(&mut self, mut frames: Bytes, limit: usize) -> bool {
+    /// Adds whole frames as long as the backlog is below `limit`; returns how many had to be left out.
+    pub(crate) fn push_within(&mut self, mut frames: Bytes, limit: usize) -> usize {
         let room = limit.saturating_sub(self.backlog());
         let mut end = frames.len();
         if end > room {
@@ -93,10 +98,15 @@ impl Outbox {
                 end += frame_len(&frames[end..]);
             }
         }
-        let cut = end < frames.len();
+        let mut left_out = 0;
+        let mut cut = end;
+        while cut < frames.len() {
+            cut += frame_len(&frames[cut..]);
+            left_out += 1;
+        }
         frames.truncate(end);
         self.push(frames);
-        cut
+        left_out
     }
 
     /// Writes until the socket refuses or nothing is left. Returns whether there was room where there had been none: the
@@ -133,11 +143,13 @@ impl Outbox {
             keep -= chunk.len();
             !chunk.is_empty()
         });
+        self.held.update(|held| held - (self.len - self.begun));
         self.len = self.begun;
     }
 
     fn advance(&mut self, mut written: usize) {
         self.len -= written;
+        self.held.update(|held| held - written);
         while let Some(front) = self.chunks.front_mut() {
             if self.begun == 0 {
                 if written == 0 {
@@ -158,6 +170,12 @@ impl Outbox {
     }
 }
 
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.held.update(|held| held - self.len);
+    }
+}
+
 /// Outboxes that nobody needs now: they keep their memory for the next connection that does.
 #[derive(Debug, Default)]
 pub(crate) struct Spares {
@@ -166,11 +184,21 @@ pub(crate) struct Spares {
         reason = "the boxes are the spares: slots own and return them"
     )]
     boxes: Vec<Box<Outbox>>,
+    held: Rc<Cell<usize>>,
 }
 
 impl Spares {
     pub(crate) fn take(&mut self) -> Box<Outbox> {
-        self.boxes.pop().unwrap_or_default()
+        self.boxes.pop().unwrap_or_else(|| {
+            let mut outbox = Box::<Outbox>::default();
+            outbox.held = Rc::clone(&self.held);
+            outbox
+        })
+    }
+
+    /// The bytes in all outboxes that were taken from here.
+    pub(crate) fn held(&self) -> usize {
+        self.held.get()
     }
 
     /// Keeps an empty outbox, or frees it if there are enough.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use wirefan_protocol::{CloseCode, Frame};
 
 use crate::directory::Directory;
-use crate::mailbox::{Mail, Mailbox, MailboxFull, Post};
-use crate::{ConnId, Handler};
+use crate::mailbox::{Look, Mail, Mailbox, MailboxFull, Post};
+use crate::tally::Board;
+use crate::{ConnId, Handler, Stats, View};
 
 /// Reaches a server's workers from any thread. `N` is what its handler takes as [`Handler::Note`].
 ///
@@ -28,6 +29,7 @@ use crate::{ConnId, Handler};
 pub struct Remote<N> {
     pub(crate) mailboxes: Arc<[Arc<Mailbox<N>>]>,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) boards: Arc<[Board]>,
 }
 
 impl<N> Clone for Remote<N> {
@@ -35,6 +37,7 @@ impl<N> Clone for Remote<N> {
         Self {
             mailboxes: Arc::clone(&self.mailboxes),
             directory: Arc::clone(&self.directory),
+            boards: Arc::clone(&self.boards),
         }
     }
 }
@@ -113,6 +116,52 @@ impl<N> Remote<N> {
             .get(worker)
             .ok_or(MailboxFull)?
             .offer(Mail::Note(note))
+    }
+
+    /// Has a worker let `look` see what it has: its connections and topics. It does so between two turns, on its own
+    /// thread, and every connection of it waits meanwhile: take out what is needed and send it on.
+    ///
+    /// # Errors
+    ///
+    /// [`MailboxFull`], also where there is no such worker.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    /// use wirefan_eventloop::Remote;
+    ///
+    /// /// The busiest topics of one worker.
+    /// fn busiest(remote: &Remote<()>, worker: usize) -> Option<Vec<(usize, String)>> {
+    ///     let (sender, receiver) = mpsc::sync_channel(1);
+    ///     let look = remote.inspect(worker, move |view| {
+    ///         let mut topics: Vec<_> = view.topics().map(|(name, members)| (members, name.to_owned())).collect();
+    ///         topics.sort_unstable_by(|one, other| other.cmp(one));
+    ///         topics.truncate(10);
+    ///         let _ = sender.try_send(topics);
+    ///     });
+    ///     look.ok()?;
+    ///     receiver.recv_timeout(Duration::from_secs(1)).ok()
+    /// }
+    /// ```
+    pub fn inspect(
+        &self,
+        worker: usize,
+        look: impl FnOnce(&View<'_>) + Send + 'static,
+    ) -> Result<(), MailboxFull> {
+        self.mailboxes
+            .get(worker)
+            .ok_or(MailboxFull)?
+            .offer(Mail::Inspect(Look(Box::new(look))))
+    }
+
+    /// What the workers have counted, as of the end of each one's last turn. Takes no worker's time.
+    pub fn stats(&self) -> Stats {
+        let workers: Vec<_> = self.boards.iter().map(Board::read).collect();
+        let topics = self.directory.len();
+        Stats {
+            topics: topics.unwrap_or_else(|| workers.iter().map(|it| it.topics as usize).sum()),
+            workers,
+        }
     }
 
     /// The number of workers.

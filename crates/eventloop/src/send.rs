@@ -75,6 +75,10 @@ impl<P> Core<P> {
                     Err(error) => break Err(error),
                 }
             };
+            self.tally.written += match result {
+                Ok(()) => len as u64,
+                Err(_) => written as u64,
+            };
             match result {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -123,11 +127,13 @@ impl<P> Core<P> {
         if !slot.waits_to_write() {
             return;
         }
+        let held = self.spares.held();
         let written = slot.socket.flush().and_then(|flushed| {
             let outbox = slot.outbox.as_mut();
             let reads = outbox.map_or(Ok(false), |outbox| outbox.write(&mut slot.socket))?;
             Ok(flushed || reads)
         });
+        self.tally.written += (held - self.spares.held()) as u64;
         match written {
             // Nothing else would show that a peer lives from which we do not read, or whose pong has to wait until it has
             // read what lies before our ping.

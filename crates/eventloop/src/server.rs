@@ -18,6 +18,7 @@ use crate::listener::{self, CAN_SHARE};
 use crate::mailbox::Mailbox;
 use crate::remote::{Remote, WorkerInfo};
 use crate::settings::{Backpressure, Settings};
+use crate::tally::Board;
 use crate::tls::Tls;
 use crate::worker::{Shared, Worker};
 
@@ -241,6 +242,7 @@ impl ServerBuilder {
             directory: Arc::new(Directory::new(self.workers)),
             mailboxes,
             connections: Arc::new(AtomicUsize::new(0)),
+            boards: (0..self.workers).map(|_| Board::new()).collect(),
             settings: Arc::new(Settings {
                 protocol: Arc::new(self.protocol),
                 timeouts: self.timeouts,
@@ -251,6 +253,7 @@ impl ServerBuilder {
         let remote = Remote {
             mailboxes: Arc::clone(&shared.mailboxes),
             directory: Arc::clone(&shared.directory),
+            boards: Arc::clone(&shared.boards),
         };
         let mut threads = Vec::new();
         for ((poll, listeners), index) in polls.into_iter().zip(listeners).zip(0..) {

@@ -12,6 +12,7 @@ use crate::outbox::Spares;
 use crate::settings::{AtLimit, Settings};
 use crate::slot::{Slot, Stage};
 use crate::slots::Slots;
+use crate::tally::Tally;
 use crate::topics::{Membership, Topics};
 use crate::wheel::Wheel;
 use crate::{Caller, CloseCause, ConnId, Decision, Sent};
@@ -49,6 +50,7 @@ pub(crate) struct Core<P> {
     pub(crate) posters: Vec<u32>,
     /// Requests that were held and are decided now.
     pub(crate) decided: Vec<(u32, Decision<P>)>,
+    pub(crate) tally: Tally,
     pub(crate) fan_out: FanOut,
     pub(crate) spares: Spares,
 }
@@ -59,6 +61,7 @@ impl<P> Core<P> {
         workers: usize,
         settings: Arc<Settings>,
         topics: Topics,
+        tally: Tally,
         now: Millis,
     ) -> Self {
         Self {
@@ -79,6 +82,7 @@ impl<P> Core<P> {
             posts: (0..workers).map(|_| Vec::new()).collect(),
             posters: Vec::new(),
             decided: Vec::new(),
+            tally,
             fan_out: FanOut::default(),
             spares: Spares::default(),
         }
@@ -122,6 +126,7 @@ impl<P> Core<P> {
             }
             slot.liveness.active(self.now);
             if self.out.len() < OUT_HIGH {
+                self.tally.sent += 1;
                 return Sent::Queued;
             }
             self.flush_current();
@@ -176,12 +181,15 @@ impl<P> Core<P> {
         let mut aside = Vec::new();
         let current = self.current == Some(index);
         let out = if current { &mut self.out } else { &mut aside };
+        let before = out.len();
         if connection
             .send(kind, payload, &mut self.scratch, out)
             .is_err()
         {
             return Sent::Dropped;
         }
+        self.tally.deflated.plain += payload.len() as u64;
+        self.tally.deflated.compressed += (out.len() - before) as u64;
         if !current {
             self.queue(index, aside.into());
         } else if self.out.len() >= OUT_HIGH {
@@ -192,8 +200,11 @@ impl<P> Core<P> {
 
     /// Sends an encoded message, sharing its bytes.
     pub(crate) fn send_frame(&mut self, index: u32, frame: &Frame) -> Sent {
-        if self.current == Some(index) || !self.has_room(index) {
+        if self.current == Some(index) {
             return self.send(index, frame.kind(), frame.payload());
+        }
+        if !self.has_room(index) {
+            return Sent::Dropped;
         }
         let Some(slot) = self.slots.get_mut(index) else {
             return Sent::Dropped;
@@ -398,6 +409,7 @@ impl<P> Core<P> {
             backlog += self.out.len();
         }
         if backlog >= self.settings.backpressure.limit.max(1) {
+            self.tally.lost += 1;
             self.refuse(index);
             return false;
         }
@@ -407,6 +419,7 @@ impl<P> Core<P> {
     /// What the backlog means after sending.
     #[inline]
     fn sent(&mut self, index: u32) -> Sent {
+        self.tally.sent += 1;
         let queued = self
             .slots
             .get(index)
@@ -446,12 +459,12 @@ impl<P> Core<P> {
             return;
         }
         let mut runs = core::mem::take(&mut self.fan_out.runs);
-        self.topics.runs(&slot.memberships, &mut runs);
+        let frames = self.topics.runs(&slot.memberships, &mut runs);
         self.topics.settled(&slot.memberships);
         if !runs.is_empty() {
             self.forget_sent(index);
         }
-        let mut left_out = false;
+        let mut left_out = 0;
         for run in &runs {
             let bytes = self.topics.bytes(*run);
             if self.current == Some(index)
@@ -468,10 +481,12 @@ impl<P> Core<P> {
             if self.current == Some(index) {
                 self.flush_current();
             }
-            left_out |= self.queue_within(index, bytes);
+            left_out += self.queue_within(index, bytes);
         }
         self.fan_out.runs = runs;
-        if left_out {
+        self.tally.delivered += frames - left_out as u64;
+        if left_out > 0 {
+            self.tally.lost += left_out as u64;
             self.lose(index);
             self.refuse(index);
         }

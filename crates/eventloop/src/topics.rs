@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wirefan_protocol::{DeflateParams, InStep, Kind, SendScratch};
 
+use crate::Deflated;
 use crate::directory::{Directory, Interest};
 use crate::lane::{COHORTS, Compression, Form, Lane};
 
@@ -23,6 +24,8 @@ pub(crate) struct Topics {
     scratch: SendScratch,
     /// How many topics have one.
     cohorts: usize,
+    /// What was given to compressors, and what came of it.
+    pub(crate) deflated: Deflated,
     /// Compressions so far.
     #[cfg(test)]
     pub(crate) compressions: usize,
@@ -91,6 +94,7 @@ impl Topics {
             compression,
             scratch: SendScratch::default(),
             cohorts: 0,
+            deflated: Deflated::default(),
             #[cfg(test)]
             compressions: 0,
             names: HashMap::new(),
@@ -206,12 +210,15 @@ impl Topics {
             }
             let wanted = lane.members > 0 || (shared && lane.form == Form::Plain);
             let before = lane.bytes.len();
-            let _compressed =
-                lane.append(kind, payload, wanted, self.compression, &mut self.scratch);
+            let tried = lane.append(kind, payload, wanted, self.compression, &mut self.scratch);
             self.pending += lane.bytes.len() - before;
-            #[cfg(test)]
-            {
-                self.compressions += usize::from(_compressed);
+            if tried {
+                self.deflated.plain += payload.len() as u64;
+                self.deflated.compressed += (lane.bytes.len() - before) as u64;
+                #[cfg(test)]
+                {
+                    self.compressions += 1;
+                }
             }
         }
         let sender = sender
@@ -228,8 +235,9 @@ impl Topics {
         self.sequence = self.sequence.wrapping_add(1);
     }
 
-    /// What the lanes hold for a connection, in the order in which it was published, to be sent to it.
-    pub(crate) fn runs(&mut self, memberships: &[Membership], runs: &mut Vec<Run>) {
+    /// What the lanes hold for a connection, in the order in which it was published, to be sent to it. Returns how many
+    /// frames these are.
+    pub(crate) fn runs(&mut self, memberships: &[Membership], runs: &mut Vec<Run>) -> u64 {
         runs.clear();
         for membership in memberships {
             let lane = self.take_lane(*membership);
@@ -249,6 +257,7 @@ impl Topics {
             }
         }
         // The counter wraps only after four billion frames in one turn.
+        let frames = runs.len() as u64;
         runs.sort_unstable_by_key(|run| run.sequence);
         runs.dedup_by(|next, run| {
             let joins = (run.topic, run.lane, run.end) == (next.topic, next.lane, next.start);
@@ -257,6 +266,7 @@ impl Topics {
             }
             joins
         });
+        frames
     }
 
     /// The lane that a member takes for what it has not been sent of this turn, which counts as sent from now on.
@@ -365,6 +375,17 @@ impl Topics {
         }
     }
 
+    /// The topics with members here, and how many these are.
+    pub(crate) fn list(&self) -> impl Iterator<Item = (&str, usize)> {
+        let topics = self.names.iter();
+        topics.map(|(name, topic)| (&**name, self.get(*topic).members.len()))
+    }
+
+    /// How many topics there are here.
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
     /// Whether nothing is kept of any topic.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
@@ -412,6 +433,10 @@ impl Topics {
 }
 
 impl Topic {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The number of the lane of this form.
     fn lane_of(&mut self, form: Form) -> u8 {
         let known = self.lanes.iter().position(|lane| lane.form == form);

@@ -13,14 +13,15 @@ use wirefan_protocol::{CloseCode, Due, Millis, Overdue, RecvScratch};
 use crate::directory::Directory;
 use crate::lane::Compression;
 use crate::listener::Arrival;
-use crate::mailbox::{Mail, Mailbox, Post};
+use crate::mailbox::{Look, Mail, Mailbox, Post};
 use crate::settings::Settings;
 use crate::slot::{NEVER, Slot, Stage};
 use crate::slots::SlotToken;
 use crate::state::Core;
+use crate::tally::{Board, Now, Tally};
 use crate::topics::Topics;
 use crate::transport::Transport;
-use crate::{CloseCause, Ctx, Decision, Handler};
+use crate::{CloseCause, Ctx, Decision, Deflated, Handler, View};
 
 /// The buffer that all connections of a worker are read into. Fewer and larger reads win at large messages.
 const READ_BUFFER: usize = 512 * 1024;
@@ -69,6 +70,7 @@ pub(crate) struct Shared<N> {
     pub(crate) directory: Arc<Directory>,
     pub(crate) mailboxes: Arc<[Arc<Mailbox<N>>]>,
     pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) boards: Arc<[Board]>,
 }
 
 impl<N> Clone for Shared<N> {
@@ -78,6 +80,7 @@ impl<N> Clone for Shared<N> {
             directory: Arc::clone(&self.directory),
             mailboxes: Arc::clone(&self.mailboxes),
             connections: Arc::clone(&self.connections),
+            boards: Arc::clone(&self.boards),
         }
     }
 }
@@ -97,9 +100,10 @@ impl<H: Handler> Worker<H> {
         let compression = Compression::of(&shared.settings.protocol);
         let topics = Topics::new(index, shared.directory, compression);
         let workers = shared.mailboxes.len();
+        let tally = Tally::new(index, shared.boards);
         Self {
             handler,
-            core: Core::new(index, workers, shared.settings, topics, now),
+            core: Core::new(index, workers, shared.settings, topics, tally, now),
             read_buffer: vec![0; READ_BUFFER],
             scratch: RecvScratch::default(),
             shutdown: None,
@@ -176,6 +180,23 @@ impl<H: Handler> Worker<H> {
         }
         self.settle();
         self.post();
+        self.publish_tally();
+    }
+
+    /// Shows other threads what has been counted.
+    fn publish_tally(&self) {
+        let inflated = self.scratch.inflated();
+        self.core.tally.publish(Now {
+            sockets: self.core.slots.len(),
+            topics: self.core.topics.len(),
+            backlog: self.core.spares.held(),
+            dropped: [self.core.tally.lost, 0, 0, 0],
+            deflated: self.core.topics.deflated,
+            inflated: Deflated {
+                plain: inflated.plain,
+                compressed: inflated.compressed,
+            },
+        });
     }
 
     /// Takes the mail out. To be called when the mailbox has woken the worker.
@@ -208,6 +229,7 @@ impl<H: Handler> Worker<H> {
                         core: &mut self.core,
                     },
                 ),
+                Mail::Inspect(Look(look)) => look(&View::of(&self.core)),
                 Mail::Accepted(arrival) => self.arrivals.push(arrival),
                 Mail::Shutdown(grace) => self.shut_down(grace),
             }
@@ -438,6 +460,7 @@ impl<H: Handler> Worker<H> {
         } else {
             self.connections.fetch_sub(1, Ordering::SeqCst);
         }
+        self.core.tally.ended(slot.peer.is_some(), &cause);
         self.handler.closed(
             slot.peer,
             caller,

@@ -16,6 +16,7 @@ use crate::directory::Directory;
 use crate::mailbox::Mailbox;
 use crate::settings::{Backpressure, Settings};
 use crate::slots::SlotToken;
+use crate::tally::Board;
 use crate::tls::TlsStream;
 use crate::transport::Transport;
 use crate::worker::{Ready, Shared, Worker};
@@ -123,6 +124,7 @@ impl<H: Handler> World<H> {
                 })
                 .collect(),
             connections: Arc::new(AtomicUsize::new(0)),
+            boards: (0..setup.workers).map(|_| Board::new()).collect(),
             settings: Arc::new(Settings {
                 protocol: Arc::new(protocol),
                 timeouts: setup.timeouts.clone(),
@@ -151,6 +153,7 @@ impl<H: Handler> World<H> {
         let remote = Remote {
             mailboxes: Arc::clone(&shared.mailboxes),
             directory: Arc::clone(&shared.directory),
+            boards: Arc::clone(&shared.boards),
         };
         Self {
             rng: Rng::new(setup.seed),
