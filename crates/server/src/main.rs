@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         }
         Err(Wanted::Hint(text)) => return fail(&text, USAGE),
     };
-    log::init(cli.log);
+    log::init(cli.log, cli.log_format);
     let done = match cli.command {
         Command::Echo(serve) => run::echo(&serve).map_err(|error| error.to_string()),
         Command::Broadcast(options) => run::broadcast(&options).map_err(|error| error.to_string()),

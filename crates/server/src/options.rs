@@ -56,6 +56,13 @@ pub(crate) struct Cli {
     #[arg(long, global = true, env = "WIREFAN_LOG", hide_env_values = true)]
     #[arg(value_name = "FILTER", default_value = "info", value_parser = log::filter)]
     pub(crate) log: Targets,
+
+    /// How to write it
+    ///
+    /// text is for people, json has one object a line for whatever collects logs. docs/metrics.md names the fields.
+    #[arg(long, global = true, env = "WIREFAN_LOG_FORMAT", hide_env_values = true)]
+    #[arg(value_name = "FORMAT", value_enum, default_value_t = log::Format::Text)]
+    pub(crate) log_format: log::Format,
 }
 
 /// What is to be done.
