@@ -23,6 +23,13 @@ pub(crate) struct Member {
     visit: Visit,
 }
 
+impl Member {
+    /// What is kept for any connection.
+    pub(crate) fn visit(&self) -> &Visit {
+        &self.visit
+    }
+}
+
 impl Handler for Broadcast {
     type Peer = Member;
     type Note = ();

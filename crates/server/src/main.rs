@@ -1,6 +1,7 @@
 //! `wirefan`: a WebSocket server that echoes or broadcasts, and a load generator. Options in, one run, an exit code out.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod bench;
 mod broadcast;
 mod compression;

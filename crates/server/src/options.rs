@@ -10,6 +10,7 @@ use tracing_subscriber::filter::Targets;
 use wirefan_eventloop::{AtLimit, Backpressure, Timeouts};
 use wirefan_protocol::{CloseCode, Config};
 
+use crate::admin::AdminOptions;
 use crate::bench::Bench;
 use crate::compression::Compression;
 use crate::listen::Listen;
@@ -60,7 +61,12 @@ pub(crate) struct Cli {
     /// How to write it
     ///
     /// text is for people, json has one object a line for whatever collects logs. docs/metrics.md names the fields.
-    #[arg(long, global = true, env = "WIREFAN_LOG_FORMAT", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "WIREFAN_LOG_FORMAT",
+        hide_env_values = true
+    )]
     #[arg(value_name = "FORMAT", value_enum, default_value_t = log::Format::Text)]
     pub(crate) log_format: log::Format,
 }
@@ -216,6 +222,9 @@ pub(crate) struct Serve {
     at_limit: Policy,
 
     #[command(flatten)]
+    pub(crate) admin: AdminOptions,
+
+    #[command(flatten)]
     compression: Compression,
 
     #[command(flatten)]
@@ -301,6 +310,10 @@ impl Serve {
             Some(workers) => workers.into(),
             None => thread::available_parallelism().map_or(1, usize::from),
         }
+    }
+
+    pub(crate) fn max_message(&self) -> usize {
+        self.max_message
     }
 
     pub(crate) fn protocol(&self) -> Config {

@@ -7,6 +7,7 @@ use std::{fs, io};
 
 use wirefan_eventloop::{Server, ServerBuilder, Tls, TlsError};
 
+use crate::admin::{self, AdminError};
 use crate::broadcast::Broadcast;
 use crate::echo::Echo;
 use crate::listen::Listen;
@@ -30,6 +31,8 @@ pub(crate) enum RunError {
     Tls(TlsError),
     /// A certificate cannot be made.
     SelfSigned(SelfSignedError),
+    /// There cannot be an admin listener.
+    Admin(AdminError),
     /// The server could not start or go on.
     Loop(io::Error),
 }
@@ -66,6 +69,7 @@ impl fmt::Display for RunError {
             Self::Signals(error) => write!(f, "cannot catch signals: {error}"),
             Self::Tls(error) => write!(f, "{error}"),
             Self::SelfSigned(error) => write!(f, "{error}"),
+            Self::Admin(error) => write!(f, "{error}"),
             Self::Loop(error) => write!(f, "the server cannot run: {error}"),
         }
     }
@@ -98,10 +102,10 @@ pub(crate) fn broadcast(options: &options::Broadcast) -> Result<(), RunError> {
     })
 }
 
-fn run(
+fn run<N: Send + 'static>(
     serve: &Serve,
     visits: Visits,
-    start: impl FnOnce(ServerBuilder) -> io::Result<Server<()>>,
+    start: impl FnOnce(ServerBuilder) -> io::Result<Server<N>>,
 ) -> Result<(), RunError> {
     #[cfg(unix)]
     let files = serve.tls.files();
@@ -111,6 +115,7 @@ fn run(
     // Before they are used: what changes from now on is noticed.
     let files = files.map(|files| (files.contents(), files));
     let (tls, made) = certificates(serve, &addrs)?;
+    let admin = admin::Plan::of(&serve.admin).map_err(RunError::Admin)?;
     let server = builder(serve, &addrs, tls.as_ref())
         .map_err(RunError::Loop)
         .and_then(|builder| start(builder).map_err(|error| blame(&addrs, error)))?;
@@ -121,6 +126,10 @@ fn run(
             within_reach(*addr)
         );
     }
+    let admin = admin
+        .map(|plan| plan.start(server.remote(), visits.clone(), serve.max_message()))
+        .transpose()
+        .map_err(RunError::Admin)?;
     let secure = server.addrs().iter().zip(&addrs).find(|(_, (_, tls))| *tls);
     let written = match (&made, secure) {
         (Some(made), Some((addr, _))) => Some(tell_how_to_trust(made, *addr)?),
@@ -138,6 +147,9 @@ fn run(
         reload,
     );
     let ended = server.join();
+    if let Some(admin) = admin {
+        admin.end();
+    }
     if let Some(folder) = written.as_deref().and_then(Path::parent) {
         // It is of no use any more.
         let _ = fs::remove_dir_all(folder);

@@ -18,9 +18,9 @@ pub(crate) fn catch(reload: bool) -> io::Result<Signals> {
 }
 
 /// Acts on them, on a thread of its own.
-pub(crate) fn watch(
+pub(crate) fn watch<N: Send + 'static>(
     mut signals: Signals,
-    remote: Remote<()>,
+    remote: Remote<N>,
     grace: Duration,
     visits: Visits,
     reload: Option<Sender<()>>,
@@ -38,6 +38,7 @@ pub(crate) fn watch(
         let Some(first) = signals.next() else {
             return;
         };
+        visits.drain();
         tracing::info!(
             connections = visits.open(),
             "{}: closing all connections with 1001, for at most {grace:?}; once more ends at once",

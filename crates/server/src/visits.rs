@@ -1,8 +1,8 @@
 //! What is kept and told of connections: a line when one opens, a line when one ends, the counts of all.
 
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wirefan_eventloop::{Caller, CloseCause, Conn, Message};
 
@@ -17,6 +17,7 @@ struct Counts {
     open: AtomicUsize,
     all: AtomicU64,
     messages: AtomicU64,
+    draining: AtomicBool,
 }
 
 /// What is kept for one connection.
@@ -57,6 +58,16 @@ impl Visits {
         self.counts.open.load(Ordering::Relaxed)
     }
 
+    /// From now on no new clients are wanted.
+    pub(crate) fn drain(&self) {
+        self.counts.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is about to end: who asks whether it is ready is told no.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.counts.draining.load(Ordering::Relaxed)
+    }
+
     /// The connections that ever were, and the messages received from those that have ended.
     pub(crate) fn totals(&self) -> (u64, u64) {
         let Counts { all, messages, .. } = &*self.counts;
@@ -74,6 +85,16 @@ impl Visit {
             since: Instant::now(),
             messages: 0,
         }
+    }
+
+    /// How long it has lasted.
+    pub(crate) fn lasted(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// The messages that have come.
+    pub(crate) fn messages(&self) -> u64 {
+        self.messages
     }
 
     /// A message has come.

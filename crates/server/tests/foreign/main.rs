@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod install;
+mod watched;
 
 use std::process::Command;
 use std::thread;
