@@ -65,13 +65,30 @@ impl<P> Conn<'_, P> {
         self.core.send_frame(self.slot, frame)
     }
 
-    /// Sends a ping of at most 125 bytes. The loop pings quiet peers by itself.
+    /// Sends a ping of one's own, of at most 125 bytes; [`Handler::pong`](crate::Handler::pong) tells of the answer.
     ///
     /// # Errors
     ///
     /// [`SendError::AfterClose`], [`SendError::ControlTooLong`].
     pub fn send_ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.core.ping(self.slot, payload)
+    }
+
+    /// Sends a ping whose answer tells the round-trip time. The loop does that by itself with the pings that it sends to
+    /// quiet peers; of several at a time the last one counts.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::AfterClose`].
+    pub fn ping(&mut self) -> Result<(), SendError> {
+        self.core.measure(self.slot)
+    }
+
+    /// How long the peer took to answer the last ping of the loop's or of [`ping`](Self::ping) that it has answered, the
+    /// time that either side was busy included; `None`: it has not answered any. A peer that always has something to
+    /// say is not pinged by the loop.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.core.slots.get(self.slot)?.round_trip.last()
     }
 
     /// Starts the closing handshake (RFC 6455 §7.1.2), behind all that was sent. No message comes any more, all

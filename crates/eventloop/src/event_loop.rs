@@ -71,7 +71,9 @@ impl<H: Handler> EventLoop<H> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
-            self.worker.core.now = millis(self.start);
+            let elapsed = self.start.elapsed();
+            self.worker.core.now = Millis(0).after(elapsed);
+            self.worker.core.micros = (elapsed.subsec_micros() % 1000) as u16;
             for event in &events {
                 self.event(event);
             }

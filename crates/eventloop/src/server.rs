@@ -9,12 +9,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use mio::{Poll, Waker};
-use wirefan_protocol::{Config, Millis, Timeouts};
+use wirefan_protocol::{CloseCode, Config, Millis, Timeouts};
 
 use crate::Handler;
 use crate::directory::Directory;
 use crate::event_loop::{EventLoop, HandOut, MAILBOX};
-use crate::listener::{self, CAN_SHARE};
+use crate::listener::{self, CAN_SHARE, SocketOptions};
 use crate::mailbox::Mailbox;
 use crate::remote::{Remote, WorkerInfo};
 use crate::settings::{Backpressure, Settings};
@@ -105,6 +105,8 @@ pub struct ServerBuilder {
     max_connections: usize,
     max_mail: usize,
     share_port: bool,
+    lifetime_code: CloseCode,
+    sockets: SocketOptions,
 }
 
 impl Default for ServerBuilder {
@@ -118,6 +120,8 @@ impl Default for ServerBuilder {
             max_connections: 1_000_000,
             max_mail: 16 * 1024 * 1024,
             share_port: CAN_SHARE,
+            lifetime_code: CloseCode::GOING_AWAY,
+            sockets: SocketOptions::default(),
         }
     }
 }
@@ -202,6 +206,33 @@ impl ServerBuilder {
         self
     }
 
+    /// Lets other servers of the same user listen on the same addresses, now or later (`SO_REUSEPORT`): a new process can
+    /// take over while this one [drains](crate::Remote::shutdown), if both are started so. Default: an address that
+    /// someone else has is an error. Where the system does not share connections out evenly it makes no difference.
+    #[must_use]
+    pub fn reuse_port(mut self, reuse: bool) -> Self {
+        self.sockets.reuse_port = reuse && CAN_SHARE;
+        self
+    }
+
+    /// How long data may be on its way without being acknowledged, or wait for a peer that takes nothing, before the
+    /// system gives the connection up (`TCP_USER_TIMEOUT`, on Linux only); `None`: what the system does by itself, after a
+    /// quarter of an hour. Such an end is [`CloseCause::Reset`](crate::CloseCause::Reset) with
+    /// [`TimedOut`](io::ErrorKind::TimedOut). Default: the time of ping and pong together, which finds quiet peers that
+    /// are gone, so that those with something under way are found as soon.
+    #[must_use]
+    pub fn tcp_user_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.sockets.user_timeout = Some(timeout);
+        self
+    }
+
+    /// The code for connections that have lasted their [lifetime](Timeouts::lifetime). Default: 1001.
+    #[must_use]
+    pub fn lifetime_code(mut self, code: CloseCode) -> Self {
+        self.lifetime_code = code;
+        self
+    }
+
     /// Binds the addresses and starts the workers; `make` makes the handler of each, on its thread.
     ///
     /// # Errors
@@ -221,8 +252,9 @@ impl ServerBuilder {
         let mut listeners: Vec<Vec<_>> = (0..self.workers).map(|_| Vec::new()).collect();
         let mut addrs = Vec::new();
         let sockets = if self.share_port { self.workers } else { 1 };
+        let options = self.sockets.with_times(&self.timeouts);
         for (addr, tls) in &self.listen {
-            let bound = listener::bind(*addr, tls.as_ref(), sockets)?;
+            let bound = listener::bind(*addr, tls.as_ref(), sockets, options)?;
             for (listeners, listener) in listeners.iter_mut().zip(bound) {
                 if listeners.len() == addrs.len() {
                     addrs.push(listener.socket.local_addr()?);
@@ -246,6 +278,7 @@ impl ServerBuilder {
                 timeouts: self.timeouts,
                 backpressure: self.backpressure,
                 max_connections: self.max_connections,
+                lifetime_code: self.lifetime_code,
             }),
         };
         let remote = Remote {

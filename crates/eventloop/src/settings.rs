@@ -50,4 +50,6 @@ pub(crate) struct Settings {
     pub(crate) timeouts: Timeouts,
     pub(crate) backpressure: Backpressure,
     pub(crate) max_connections: usize,
+    /// What a connection is closed with that has lasted its time.
+    pub(crate) lifetime_code: CloseCode,
 }

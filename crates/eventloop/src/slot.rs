@@ -8,6 +8,7 @@ use wirefan_protocol::{Connection, Liveness, Millis, State};
 use crate::CloseCause;
 use crate::outbox::Outbox;
 use crate::peer_addr::PeerAddr;
+use crate::round_trip::RoundTrip;
 use crate::topics::Membership;
 use crate::transport::Transport;
 
@@ -22,6 +23,7 @@ pub(crate) struct Slot<P> {
     /// What the socket refused; `None` as long as it takes everything.
     pub(crate) outbox: Option<Box<Outbox>>,
     pub(crate) liveness: Liveness,
+    pub(crate) round_trip: RoundTrip,
     /// The handler's own timer, or [`NEVER`].
     pub(crate) timer: Millis,
     /// When the wheel brings this slot up, or [`NEVER`].
@@ -89,6 +91,7 @@ impl<P> Slot<P> {
             flags: Flags::default(),
             outbox: None,
             liveness: Liveness::new(now),
+            round_trip: RoundTrip::default(),
             timer: NEVER,
             armed: NEVER,
             memberships: Vec::new(),

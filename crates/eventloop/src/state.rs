@@ -2,6 +2,7 @@
 //! publishing, closing. Nothing here calls the handler.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use wirefan_protocol::{CloseCode, Frame, Kind, Millis, SendError, SendScratch};
@@ -9,6 +10,7 @@ use wirefan_protocol::{CloseCode, Frame, Kind, Millis, SendError, SendScratch};
 use crate::fan_out::FanOut;
 use crate::mailbox::Post;
 use crate::outbox::Spares;
+use crate::round_trip::PingKey;
 use crate::settings::{AtLimit, Settings};
 use crate::slot::{Slot, Stage};
 use crate::slots::Slots;
@@ -26,6 +28,9 @@ pub(crate) struct Core<P> {
     pub(crate) worker: u16,
     pub(crate) settings: Arc<Settings>,
     pub(crate) now: Millis,
+    /// The microseconds of `now`, for round-trip times.
+    pub(crate) micros: u16,
+    ping_key: PingKey,
     pub(crate) slots: Slots<Slot<P>>,
     pub(crate) topics: Topics,
     pub(crate) wheel: Wheel,
@@ -65,6 +70,8 @@ impl<P> Core<P> {
             worker,
             settings,
             now,
+            micros: 0,
+            ping_key: PingKey::default(),
             slots: Slots::new(),
             topics,
             wheel: Wheel::new(now),
@@ -223,6 +230,27 @@ impl<P> Core<P> {
             .send_ping(payload, &mut frame)?;
         self.emit(index, frame);
         Ok(())
+    }
+
+    /// Sends a ping whose answer tells the round-trip time.
+    pub(crate) fn measure(&mut self, index: u32) -> Result<(), SendError> {
+        let (id, micros) = (self.id(index), self.micros());
+        let slot = self.slots.get_mut(index).ok_or(SendError::AfterClose)?;
+        let payload = slot.round_trip.ping(id, micros, &self.ping_key);
+        self.ping(index, &payload)
+    }
+
+    /// A pong has come; returns how long it took if it answers such a ping.
+    pub(crate) fn measured(&mut self, index: u32, payload: &[u8]) -> Option<Duration> {
+        let (id, micros) = (self.id(index), self.micros());
+        let slot = self.slots.get_mut(index)?;
+        slot.round_trip.pong(id, payload, micros, &self.ping_key)
+    }
+
+    fn micros(&self) -> u32 {
+        (self.now.0 as u32)
+            .wrapping_mul(1000)
+            .wrapping_add(self.micros.into())
     }
 
     /// Starts the closing handshake, behind all that was sent.

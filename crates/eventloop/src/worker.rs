@@ -20,7 +20,7 @@ use crate::slots::SlotToken;
 use crate::state::Core;
 use crate::topics::Topics;
 use crate::transport::Transport;
-use crate::{CloseCause, Ctx, Decision, Handler};
+use crate::{CloseCause, Ctx, Decision, Handler, jitter};
 
 /// The buffer that all connections of a worker are read into. Fewer and larger reads win at large messages.
 const READ_BUFFER: usize = 512 * 1024;
@@ -129,6 +129,10 @@ impl<H: Handler> Worker<H> {
         let handshake = ServerHandshake::new(Arc::clone(&self.core.settings.protocol));
         let slot = Slot::new(socket, addr, Stage::Handshake(handshake), self.core.now);
         let (index, generation) = self.core.slots.insert(slot);
+        let jitter = jitter::of(self.core.id(index));
+        if let Some(slot) = self.core.slots.get_mut(index) {
+            slot.liveness.set_jitter((jitter >> 16) as u16);
+        }
         if counted.is_err() {
             self.turned_away += 1;
             self.turn_away(index, UNAVAILABLE, CloseCause::TooManyConnections);
@@ -334,7 +338,7 @@ impl<H: Handler> Worker<H> {
                 if let Some(connection) = self.core.slots.get_mut(index).and_then(Slot::open) {
                     connection.release_compressor();
                 }
-                let _ = self.core.ping(index, b"");
+                let _ = self.core.measure(index);
             }
             Some(Due::GiveUp(overdue)) => self.give_up(index, overdue),
             None => {}
@@ -358,6 +362,12 @@ impl<H: Handler> Worker<H> {
                     "no message for too long",
                     cause,
                 );
+            }
+            Overdue::Lifetime => {
+                let code = self.core.settings.lifetime_code;
+                let _ = self
+                    .core
+                    .close(index, code, "time for a new connection", cause);
             }
             Overdue::Pong => {
                 let reason = "no sign of life after a ping";

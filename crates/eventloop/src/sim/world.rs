@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use wirefan_protocol::{Config, DeflateConfig, Millis, Timeouts};
+use wirefan_protocol::{CloseCode, Config, DeflateConfig, Millis, Timeouts};
 
 use super::chance::{Clock, Rng};
 use super::client::{Client, Mood};
@@ -48,10 +48,13 @@ pub(super) struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
+        let mut timeouts = Timeouts::default();
+        // Moments are looked at to the millisecond.
+        timeouts.jitter = 0;
         Self {
             seed: 1,
             workers: 1,
-            timeouts: Timeouts::default(),
+            timeouts,
             marks: Backpressure::default(),
             max_connections: 1000,
             max_mail: 1024 * 1024,
@@ -128,6 +131,7 @@ impl<H: Handler> World<H> {
                 timeouts: setup.timeouts.clone(),
                 backpressure: setup.marks.clone(),
                 max_connections: setup.max_connections,
+                lifetime_code: CloseCode::GOING_AWAY,
             }),
         };
         let benches = woken
