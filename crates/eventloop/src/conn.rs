@@ -88,7 +88,7 @@ impl<P> Conn<'_, P> {
     /// time that either side was busy included; `None`: it has not answered any. A peer that always has something to
     /// say is not pinged by the loop.
     pub fn rtt(&self) -> Option<Duration> {
-        self.core.slots.get(self.slot)?.round_trip.last()
+        self.core.slots.get(self.slot)?.liveness.rtt()
     }
 
     /// Starts the closing handshake (RFC 6455 §7.1.2), behind all that was sent. No message comes any more, all
@@ -119,6 +119,16 @@ impl<P> Conn<'_, P> {
         self.core.publish(topic, kind, payload, Some(self.slot));
     }
 
+    /// Publishes to every other member of a topic a message that takes the place of an older one with the same key
+    /// wherever that still waits, in topics that [conflate](crate::WhenSlow::Conflate).
+    /// [`server`](Self::server)`().publish_keyed` does so for this one too.
+    pub fn publish_keyed(&mut self, topic: &str, key: &str, message: Message<'_>) {
+        let (kind, payload) = message.parts();
+        let key = self.core.topics.key(key);
+        self.core
+            .publish_with(topic, key, kind, payload, Some(self.slot));
+    }
+
     /// Publishes to every member of a topic, this one included.
     #[inline]
     pub fn publish_all(&mut self, topic: &str, message: Message<'_>) {
@@ -132,6 +142,16 @@ impl<P> Conn<'_, P> {
             .slots
             .get(self.slot)
             .map_or(0, |slot| slot.backlog())
+    }
+
+    /// How many messages this connection has lost to reading slowly: by the [policies](crate::Policy) of its topics and at
+    /// the [limit](crate::Backpressure::limit) of its backlog. [`Handler::drained`](crate::Handler::drained) is the moment
+    /// to send it what makes up for them.
+    pub fn dropped(&self) -> u32 {
+        self.core
+            .slots
+            .get(self.slot)
+            .map_or(0, |slot| slot.dropped)
     }
 
     /// Reads nothing more from this connection. What has been read already still comes.

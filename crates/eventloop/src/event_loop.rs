@@ -97,7 +97,7 @@ impl<H: Handler> EventLoop<H> {
         match event.token() {
             MAILBOX => {
                 self.worker.open_mail();
-                if self.worker.shutdown.is_some() {
+                if self.worker.leaving.is_some() {
                     self.close_listeners();
                 }
             }

@@ -65,7 +65,8 @@ pub trait Handler: Sized + 'static {
     /// A whole message has come. None comes any more after [`Conn::close`].
     fn message(&mut self, conn: &mut Conn<'_, Self::Peer>, message: Message<'_>);
 
-    /// The backlog fell below the low mark, after it had passed the high one or a message had been dropped.
+    /// The backlog fell below the low mark, after it had passed the high one or a message had been dropped; where a
+    /// [policy](crate::Policy) dropped it, when nothing waits any more.
     fn drained(&mut self, conn: &mut Conn<'_, Self::Peer>) {
         let _ = conn;
     }

@@ -29,21 +29,25 @@ mod fan_out;
 mod handler;
 mod jitter;
 mod lane;
+mod leaving;
 mod listener;
 mod mailbox;
 mod outbox;
 mod peer_addr;
+mod policy;
 mod receive;
 mod remote;
 mod round_trip;
 mod send;
 mod server;
 mod settings;
+mod shutdown;
 #[cfg(test)]
 #[cfg(feature = "tls")]
 mod sim;
 mod slot;
 mod slots;
+mod slow_readers;
 mod state;
 mod tls;
 mod topics;
@@ -55,12 +59,14 @@ pub use conn::Conn;
 pub use ctx::Ctx;
 pub use handler::{Acceptance, Caller, CloseCause, Decision, Handler, Message, Sent};
 pub use mailbox::MailboxFull;
+pub use policy::{Drops, Policy, WhenSlow};
 pub use remote::{Remote, WorkerInfo};
 /// The rustls that [`Tls`] is made for, so that a configuration of one's own is of the same version.
 #[cfg(feature = "tls")]
 pub use rustls;
 pub use server::{Server, ServerBuilder};
 pub use settings::{AtLimit, Backpressure};
+pub use shutdown::{Departures, Shutdown};
 pub use slots::ConnId;
 pub use tls::TlsFailure;
 #[cfg(feature = "tls")]

@@ -229,4 +229,34 @@ mod tests {
         listener.accept(Millis(1), |_| count += 1);
         assert_eq!((count, listener.next_try()), (BATCH + 1, None));
     }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn accepted_sockets_inherit_the_user_timeout() {
+        let mut timeouts = Timeouts::default();
+        let set = |options: SocketOptions, timeouts: &Timeouts| {
+            let options = options.with_times(timeouts);
+            let mut listener = bind(([127, 0, 0, 1], 0).into(), None, 1, options)
+                .unwrap()
+                .remove(0);
+            let _client = StdStream::connect(listener.socket.local_addr().unwrap()).unwrap();
+            let mut got = None;
+            listener.accept(Millis(1), |arrival| {
+                let socket = socket2::SockRef::from(&arrival.socket);
+                got = Some(socket.tcp_user_timeout().unwrap());
+            });
+            got.expect("a connection")
+        };
+        let by_default = SocketOptions::default();
+        assert_eq!(set(by_default, &timeouts), Some(Duration::from_secs(35)));
+        timeouts.ping = None;
+        assert_eq!(set(by_default, &timeouts), None);
+        for own in [None, Some(Duration::from_millis(1500))] {
+            let options = SocketOptions {
+                user_timeout: Some(own),
+                ..by_default
+            };
+            assert_eq!(set(options, &Timeouts::default()), own);
+        }
+    }
 }

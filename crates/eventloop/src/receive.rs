@@ -129,7 +129,7 @@ impl<H: Handler> Worker<H> {
                 }
             }
             Asked::Request(request) => {
-                let decision = if self.shutdown.is_some() {
+                let decision = if self.leaving.is_some() {
                     Decision::Answer(Reply::text(503, "the server shuts down"))
                 } else {
                     self.handler.request(

@@ -1,4 +1,4 @@
-//! [`RoundTrip`]: how long the peer of a connection takes to answer the loop's pings. Kept in every slot, eight bytes.
+//! [`RoundTrip`]: the ping of the loop's that a peer has to answer, and how long that took. Kept in every slot, four bytes.
 
 use core::num::NonZeroU32;
 use core::time::Duration;
@@ -6,13 +6,9 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::ConnId;
 
-/// The ping that waits for its answer, and how long the last answer took.
+/// When the ping was sent that waits for its answer.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct RoundTrip {
-    /// When it was sent.
-    sent: Option<NonZeroU32>,
-    last: Option<NonZeroU32>,
-}
+pub(crate) struct RoundTrip(Option<NonZeroU32>);
 
 /// Makes what a ping carries from what is known of it, so that only the moment has to be kept, and nobody can answer
 /// a ping that has not come yet.
@@ -29,7 +25,7 @@ impl RoundTrip {
     /// A ping goes out, at a time in microseconds; returns its payload. Of several only the last counts.
     pub(crate) fn ping(&mut self, id: ConnId, micros: u32, key: &PingKey) -> [u8; 8] {
         let sent = NonZeroU32::new(micros).unwrap_or(NonZeroU32::MIN);
-        self.sent = Some(sent);
+        self.0 = Some(sent);
         key.payload(id, sent)
     }
 
@@ -41,19 +37,10 @@ impl RoundTrip {
         micros: u32,
         key: &PingKey,
     ) -> Option<Duration> {
-        let sent = self
-            .sent
-            .take_if(|sent| key.payload(id, *sent) == *payload)?;
+        let sent = self.0.take_if(|sent| key.payload(id, *sent) == *payload)?;
         // The clock may have passed its end, after 71 minutes.
         let took = micros.wrapping_sub(sent.get());
-        self.last = Some(NonZeroU32::new(took).unwrap_or(NonZeroU32::MIN));
-        self.last()
-    }
-
-    /// How long the last answer took.
-    pub(crate) fn last(self) -> Option<Duration> {
-        let micros = self.last?.get();
-        Some(Duration::from_micros(micros.into()))
+        Some(Duration::from_micros(took.into()))
     }
 }
 
@@ -80,11 +67,9 @@ mod tests {
             ..ID
         };
         assert_eq!(trip.pong(other, &second, 2500, &key), None);
-        assert_eq!(trip.last(), None);
         let took = Some(Duration::from_micros(500));
         assert_eq!(trip.pong(ID, &second, 2500, &key), took);
         assert_eq!(trip.pong(ID, &second, 9000, &key), None);
-        assert_eq!(trip.last(), took);
     }
 
     #[test]
@@ -99,6 +84,6 @@ mod tests {
             let payload = trip.ping(ID, micros, &key);
             assert!(trip.pong(ID, &payload, micros, &key).is_some());
         }
-        assert_eq!(size_of::<RoundTrip>(), 8);
+        assert_eq!(size_of::<RoundTrip>(), 4);
     }
 }

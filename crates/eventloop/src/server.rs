@@ -16,8 +16,10 @@ use crate::directory::Directory;
 use crate::event_loop::{EventLoop, HandOut, MAILBOX};
 use crate::listener::{self, CAN_SHARE, SocketOptions};
 use crate::mailbox::Mailbox;
+use crate::policy::{Policies, Policy};
 use crate::remote::{Remote, WorkerInfo};
 use crate::settings::{Backpressure, Settings};
+use crate::shutdown::{Departures, Shutdown};
 use crate::tls::Tls;
 use crate::worker::{Shared, Worker};
 
@@ -48,18 +50,21 @@ impl<N: Send + 'static> Server<N> {
         self.remote.clone()
     }
 
-    /// Stops accepting, closes every connection with 1001, waits for their ends at most for `grace`, drops the rest,
-    /// and returns when all is over.
+    /// Stops accepting, closes every connection behind what it was sent, waits for their ends as long as it was told to,
+    /// cuts off the rest, and returns when all is over: how they went. A [`Duration`] is the grace, and then all are closed
+    /// at once with 1001; [`Shutdown`] tells more.
     ///
     /// # Errors
     ///
     /// As [`join`](Self::join).
-    pub fn shutdown(self, grace: Duration) -> io::Result<()> {
-        self.remote.shutdown(grace);
-        self.join()
+    pub fn shutdown(self, how: impl Into<Shutdown>) -> io::Result<Departures> {
+        let remote = self.remote.clone();
+        remote.shutdown(how);
+        self.join()?;
+        Ok(remote.departures())
     }
 
-    /// Waits until [`Remote::shutdown`] has ended it.
+    /// Waits until [`Remote::shutdown`] has ended it; [`Remote::departures`] tells how that went.
     ///
     /// # Errors
     ///
@@ -102,6 +107,7 @@ pub struct ServerBuilder {
     protocol: Config,
     timeouts: Timeouts,
     backpressure: Backpressure,
+    policies: Policies,
     max_connections: usize,
     max_mail: usize,
     share_port: bool,
@@ -117,6 +123,7 @@ impl Default for ServerBuilder {
             protocol: Config::default(),
             timeouts: Timeouts::default(),
             backpressure: Backpressure::default(),
+            policies: Policies::default(),
             max_connections: 1_000_000,
             max_mail: 16 * 1024 * 1024,
             share_port: CAN_SHARE,
@@ -179,6 +186,19 @@ impl ServerBuilder {
     #[must_use]
     pub fn backpressure(mut self, backpressure: Backpressure) -> Self {
         self.backpressure = backpressure;
+        self
+    }
+
+    /// What happens with the messages of a topic that wait for members who read slowly; `choose` is asked on each worker
+    /// when the topic gets its first member there. `None`, the default: what [`backpressure`](Self::backpressure) says.
+    ///
+    /// In a topic with a policy, what waits for a slow reader is never compressed with the topic's history.
+    #[must_use]
+    pub fn topic_policy(
+        mut self,
+        choose: impl Fn(&str) -> Option<Policy> + Send + Sync + 'static,
+    ) -> Self {
+        self.policies = Policies(Some(Arc::new(choose)));
         self
     }
 
@@ -273,10 +293,12 @@ impl ServerBuilder {
             directory: Arc::new(Directory::new(self.workers)),
             mailboxes,
             connections: Arc::new(AtomicUsize::new(0)),
+            draining: Arc::default(),
             settings: Arc::new(Settings {
                 protocol: Arc::new(self.protocol),
                 timeouts: self.timeouts,
                 backpressure: self.backpressure,
+                policies: self.policies,
                 max_connections: self.max_connections,
                 lifetime_code: self.lifetime_code,
             }),
@@ -284,6 +306,7 @@ impl ServerBuilder {
         let remote = Remote {
             mailboxes: Arc::clone(&shared.mailboxes),
             directory: Arc::clone(&shared.directory),
+            draining: Arc::clone(&shared.draining),
         };
         let mut threads = Vec::new();
         for ((poll, listeners), index) in polls.into_iter().zip(listeners).zip(0..) {

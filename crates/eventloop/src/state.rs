@@ -48,6 +48,10 @@ pub(crate) struct Core<P> {
     pub(crate) drained: Vec<u32>,
     /// To be taken down.
     pub(crate) ended: Vec<u32>,
+    /// A shutdown has begun: whoever takes what is sent before our Close has time for that until its last moment.
+    pub(crate) leaving: bool,
+    /// To be closed for what waits for them.
+    pub(crate) slow: Vec<(u32, CloseCode)>,
     /// For the other workers, by worker.
     pub(crate) posts: Vec<Vec<Post>>,
     /// Connections that published to other workers in this turn.
@@ -83,6 +87,8 @@ impl<P> Core<P> {
             again: Vec::new(),
             drained: Vec::new(),
             ended: Vec::new(),
+            leaving: false,
+            slow: Vec::new(),
             posts: (0..workers).map(|_| Vec::new()).collect(),
             posters: Vec::new(),
             decided: Vec::new(),
@@ -244,7 +250,9 @@ impl<P> Core<P> {
     pub(crate) fn measured(&mut self, index: u32, payload: &[u8]) -> Option<Duration> {
         let (id, micros) = (self.id(index), self.micros());
         let slot = self.slots.get_mut(index)?;
-        slot.round_trip.pong(id, payload, micros, &self.ping_key)
+        let rtt = (slot.round_trip).pong(id, payload, micros, &self.ping_key)?;
+        slot.liveness.measured(rtt);
+        slot.liveness.rtt()
     }
 
     fn micros(&self) -> u32 {
@@ -278,10 +286,23 @@ impl<P> Core<P> {
     }
 
     /// Publishes to the members of a topic, on all workers; `sender` does not get it.
+    #[inline]
     pub(crate) fn publish(&mut self, name: &str, kind: Kind, payload: &[u8], sender: Option<u32>) {
+        self.publish_with(name, 0, kind, payload, sender);
+    }
+
+    /// The same with a key.
+    pub(crate) fn publish_with(
+        &mut self,
+        name: &str,
+        key: u64,
+        kind: Kind,
+        payload: &[u8],
+        sender: Option<u32>,
+    ) {
         if let Some(topic) = self.topics.find(name) {
             let membership = sender.and_then(|sender| self.membership(sender, topic));
-            self.topics.append(topic, kind, payload, membership);
+            self.topics.append(topic, kind, payload, membership, key);
         }
         let Some(interest) = self.topics.interest(name) else {
             return;
@@ -298,6 +319,7 @@ impl<P> Core<P> {
             self.posts[worker].push(Post::Publish {
                 topic: name.into(),
                 frame: frame.clone(),
+                key,
             });
         }
         if frame.is_some() {
@@ -313,10 +335,10 @@ impl<P> Core<P> {
     }
 
     /// Publishes what came from another worker or thread.
-    pub(crate) fn publish_here(&mut self, name: &str, frame: &Frame) {
+    pub(crate) fn publish_here(&mut self, name: &str, frame: &Frame, key: u64) {
         if let Some(topic) = self.topics.find(name) {
             self.topics
-                .append(topic, frame.kind(), frame.payload(), None);
+                .append(topic, frame.kind(), frame.payload(), None, key);
         }
     }
 
@@ -426,6 +448,7 @@ impl<P> Core<P> {
             backlog += self.out.len();
         }
         if backlog >= self.settings.backpressure.limit.max(1) {
+            self.count_lost(index, 1);
             self.refuse(index);
             return false;
         }
@@ -455,14 +478,8 @@ impl<P> Core<P> {
         let AtLimit::Close(code) = self.settings.backpressure.at_limit else {
             return;
         };
-        if let Some(outbox) = &mut slot.outbox {
-            outbox.discard_unbegun();
-        }
-        if self.current == Some(index) {
-            // With a backlog this is whole frames, none of them begun.
-            self.out.clear();
-        }
-        let _ = self.close(index, code, "reads too slowly", CloseCause::SlowReader);
+        self.topics.tally.count(|drops| drops.closed += 1);
+        self.close_slow(index, code);
     }
 
     /// Puts what the lanes hold for a connection behind what it was sent, as far as there is room for it.
@@ -479,8 +496,19 @@ impl<P> Core<P> {
         if !runs.is_empty() {
             self.forget_sent(index);
         }
-        let mut left_out = false;
+        let (mut left_out, mut slow) = (0, None);
         for run in &runs {
+            if let Some(rules) = self.topics.rules(run.topic) {
+                if self.current == Some(index) {
+                    self.flush_current();
+                }
+                let messages = self.topics.messages(*run);
+                slow = self.wait(index, &rules, messages.into_iter());
+                if slow.is_some() {
+                    break;
+                }
+                continue;
+            }
             let bytes = self.topics.bytes(*run);
             if self.current == Some(index)
                 && self.out.len() + bytes.len() <= OUT_HIGH
@@ -496,12 +524,16 @@ impl<P> Core<P> {
             if self.current == Some(index) {
                 self.flush_current();
             }
-            left_out |= self.queue_within(index, bytes);
+            left_out += self.queue_within(index, bytes);
         }
         self.fan_out.runs = runs;
-        if left_out {
+        if left_out > 0 {
             self.lose(index);
+            self.count_lost(index, left_out);
             self.refuse(index);
+        }
+        if let Some(code) = slow {
+            self.close_slow(index, code);
         }
     }
 }

@@ -4,6 +4,8 @@
 //! frozen and every member is written from the same bytes (in `fan_out.rs`).
 
 use std::collections::HashMap;
+use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +13,7 @@ use wirefan_protocol::{DeflateParams, InStep, Kind, SendScratch};
 
 use crate::directory::{Directory, Interest};
 use crate::lane::{COHORTS, Compression, Form, Lane};
+use crate::policy::{Drops, Policies, Rules, Tally};
 
 /// Nobody's slot: the sender of what came from elsewhere, or of what its sender wants back.
 pub(crate) const NOBODY: u32 = u32::MAX;
@@ -20,6 +23,9 @@ pub(crate) struct Topics {
     worker: u16,
     directory: Arc<Directory>,
     compression: Compression,
+    policies: Policies,
+    /// What this worker has lost to slow readers.
+    pub(crate) tally: Rc<Tally>,
     scratch: SendScratch,
     /// How many topics have one.
     cohorts: usize,
@@ -41,6 +47,8 @@ pub(crate) struct Topics {
 pub(crate) struct Topic {
     name: Arc<str>,
     interest: Option<Arc<Interest>>,
+    /// What becomes of its messages that wait, if it says so itself.
+    pub(crate) rules: Option<Rc<Rules>>,
     pub(crate) members: Vec<Member>,
     /// The plain one first. A member's lane keeps its number as long as the topic has members.
     lanes: Vec<Lane>,
@@ -64,6 +72,8 @@ pub(crate) struct Member {
 pub(crate) struct Mark {
     pub(crate) sender: u32,
     sequence: u32,
+    /// 0: none.
+    key: u64,
 }
 
 /// A connection's side of a subscription: the topic, and its own place among the members.
@@ -84,11 +94,18 @@ pub(crate) struct Run {
 }
 
 impl Topics {
-    pub(crate) fn new(worker: u16, directory: Arc<Directory>, compression: Compression) -> Self {
+    pub(crate) fn new(
+        worker: u16,
+        directory: Arc<Directory>,
+        compression: Compression,
+        policies: Policies,
+    ) -> Self {
         Self {
             worker,
             directory,
             compression,
+            policies,
+            tally: Rc::default(),
             scratch: SendScratch::default(),
             cohorts: 0,
             #[cfg(test)]
@@ -190,6 +207,7 @@ impl Topics {
         kind: Kind,
         payload: &[u8],
         sender: Option<Membership>,
+        key: u64,
     ) {
         let entry = &mut self.list[topic as usize];
         if entry.marks.is_empty() {
@@ -224,6 +242,7 @@ impl Topics {
         entry.marks.push(Mark {
             sender,
             sequence: self.sequence,
+            key,
         });
         self.sequence = self.sequence.wrapping_add(1);
     }
@@ -232,7 +251,10 @@ impl Topics {
     pub(crate) fn runs(&mut self, memberships: &[Membership], runs: &mut Vec<Run>) {
         runs.clear();
         for membership in memberships {
-            let lane = self.take_lane(*membership);
+            let lane = match self.get(membership.topic).rules {
+                None => self.take_lane(*membership),
+                Some(_) => self.take_lane_alone(*membership),
+            };
             let entry = self.get(membership.topic);
             let member = &entry.members[membership.place as usize];
             let from = member.from as usize;
@@ -287,6 +309,18 @@ impl Topics {
         }
     }
 
+    /// The same for what may have to wait, and be dropped from the midst of what waits: no frame depends on another.
+    pub(crate) fn take_lane_alone(&mut self, membership: Membership) -> usize {
+        let entry = &mut self.list[membership.topic as usize];
+        let member = &mut entry.members[membership.place as usize];
+        let number = usize::from(member.lane);
+        if entry.lanes[number].form != Form::Shared {
+            return number;
+        }
+        member.in_step.lose();
+        0
+    }
+
     /// A member is not sent what it took.
     pub(crate) fn lose(&mut self, membership: Membership) {
         self.list[membership.topic as usize].members[membership.place as usize]
@@ -303,9 +337,35 @@ impl Topics {
         })
     }
 
+    /// What a topic's messages fall under that wait.
+    pub(crate) fn rules(&self, topic: u32) -> Option<Rc<Rules>> {
+        self.get(topic).rules.clone()
+    }
+
+    /// What a topic has lost to slow readers.
+    pub(crate) fn drops(&self, name: &str) -> Option<Drops> {
+        let rules = self.get(self.find(name)?).rules.as_ref()?;
+        Some(rules.drops())
+    }
+
+    /// What stands for a key of messages.
+    pub(crate) fn key(&self, key: &str) -> u64 {
+        self.directory.key(key)
+    }
+
     /// The bytes of a run, the lanes not being frozen.
     pub(crate) fn bytes(&self, run: Run) -> &[u8] {
         &self.get(run.topic).lanes[run.lane].bytes[run.start..run.end]
+    }
+
+    /// The messages of a run, copied, and their keys, the lanes not being frozen.
+    pub(crate) fn messages(&self, run: Run) -> Vec<(Bytes, u64)> {
+        let entry = self.get(run.topic);
+        let bytes = &entry.lanes[run.lane].bytes;
+        entry
+            .frames(run.lane, run.start, run.end)
+            .map(|(frame, key)| (Bytes::copy_from_slice(&bytes[frame]), key))
+            .collect()
     }
 
     /// Notes that a connection has got everything that the lanes held for it.
@@ -376,6 +436,8 @@ impl Topics {
         let topic = Topic {
             name: Arc::clone(&name),
             interest: self.directory.enter(&name),
+            rules: (self.policies.of(&name))
+                .map(|policy| Rc::new(Rules::new(policy, Rc::clone(&self.tally)))),
             members: Vec::new(),
             lanes: vec![Lane::new(Form::Plain, 0)],
             marks: Vec::new(),
@@ -404,6 +466,7 @@ impl Topics {
         if entry.interest.take().is_some() {
             self.directory.release(&entry.name);
         }
+        entry.rules = None;
         entry.members = Vec::new();
         entry.lanes = Vec::new();
         entry.marks = Vec::new();
@@ -426,6 +489,33 @@ impl Topic {
     /// Where in a lane begins what a member has not been sent.
     pub(crate) fn start_of(&self, member: Member, lane: usize) -> usize {
         self.lanes[lane].start_of(member.from as usize)
+    }
+
+    /// The frames of a lane between two ends of frames: where they are, and their keys.
+    pub(crate) fn frames(
+        &self,
+        lane: usize,
+        start: usize,
+        end: usize,
+    ) -> impl Iterator<Item = (Range<usize>, u64)> {
+        let (lane, first) = (&self.lanes[lane], self.frame_at(lane, start));
+        let frames = (first..lane.ends.len()).map(|frame| lane.start_of(frame)..lane.ends[frame]);
+        frames
+            .take_while(move |frame| frame.end <= end)
+            .zip(self.marks[first..].iter().map(|mark| mark.key))
+    }
+
+    /// The same frames where nothing depends on another one: in the lane itself, or in the plain one.
+    pub(crate) fn alone(&self, lane: usize, start: usize) -> (usize, usize) {
+        if self.lanes[lane].form != Form::Shared {
+            return (lane, start);
+        }
+        (0, self.lanes[0].start_of(self.frame_at(lane, start)))
+    }
+
+    /// The frame that begins in a lane at `start`.
+    fn frame_at(&self, lane: usize, start: usize) -> usize {
+        self.lanes[lane].ends.partition_point(|end| *end <= start)
     }
 
     /// Whether a lane is compressed.

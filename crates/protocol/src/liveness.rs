@@ -1,5 +1,6 @@
 //! [`Liveness`]: the deadlines of one connection, with time as an argument. Used by whoever drives a connection.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 /// A moment, in milliseconds from any fixed one.
@@ -96,6 +97,8 @@ pub struct Liveness {
     phase: Phase,
     /// This connection's part of the jitter.
     jitter: u16,
+    /// In microseconds.
+    rtt: Option<NonZeroU32>,
     /// When the phase began, or went on: the transport's beginning, the last sign of life, our ping, our Close.
     since: Millis,
     active: Millis,
@@ -116,6 +119,7 @@ impl Liveness {
         Self {
             phase: Phase::Handshake,
             jitter: 0,
+            rtt: None,
             since: now,
             active: now,
             opened: now,
@@ -175,6 +179,18 @@ impl Liveness {
         if self.phase == Phase::Closing {
             self.since = now;
         }
+    }
+
+    /// A pong has shown how long the way to the peer and back takes: at least a microsecond, at most 71 minutes.
+    pub fn measured(&mut self, rtt: Duration) {
+        let micros = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
+        self.rtt = Some(NonZeroU32::new(micros).unwrap_or(NonZeroU32::MIN));
+    }
+
+    /// What was [measured](Self::measured) last.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.rtt
+            .map(|micros| Duration::from_micros(micros.get().into()))
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next; `None`: not before something happens.
@@ -386,5 +402,20 @@ mod tests {
         liveness.set_jitter(u16::MAX);
         liveness.opened(Millis(0));
         assert_eq!(liveness.poll_timeout(&timeouts), Some(Millis(0)));
+    }
+
+    #[test]
+    fn round_trips_cost_no_room() {
+        let mut liveness = Liveness::new(Millis(0));
+        assert_eq!(liveness.rtt(), None);
+        for (rtt, kept) in [
+            (Duration::from_micros(1500), Duration::from_micros(1500)),
+            (Duration::ZERO, Duration::from_micros(1)),
+            (Duration::MAX, Duration::from_micros(u32::MAX.into())),
+        ] {
+            liveness.measured(rtt);
+            assert_eq!(liveness.rtt(), Some(kept));
+        }
+        assert_eq!(size_of::<Liveness>(), 32);
     }
 }

@@ -14,6 +14,7 @@ use super::net::{Conduct, Line};
 use super::secure::{self, Secure};
 use crate::directory::Directory;
 use crate::mailbox::Mailbox;
+use crate::policy::Policies;
 use crate::settings::{Backpressure, Settings};
 use crate::slots::SlotToken;
 use crate::tls::TlsStream;
@@ -31,6 +32,7 @@ pub(super) struct Setup {
     pub(super) workers: u16,
     pub(super) timeouts: Timeouts,
     pub(super) marks: Backpressure,
+    pub(super) policies: Policies,
     pub(super) max_connections: usize,
     pub(super) max_mail: usize,
     pub(super) max_message: usize,
@@ -56,6 +58,7 @@ impl Default for Setup {
             workers: 1,
             timeouts,
             marks: Backpressure::default(),
+            policies: Policies::default(),
             max_connections: 1000,
             max_mail: 1024 * 1024,
             max_message: 1024 * 1024,
@@ -126,10 +129,12 @@ impl<H: Handler> World<H> {
                 })
                 .collect(),
             connections: Arc::new(AtomicUsize::new(0)),
+            draining: Arc::default(),
             settings: Arc::new(Settings {
                 protocol: Arc::new(protocol),
                 timeouts: setup.timeouts.clone(),
                 backpressure: setup.marks.clone(),
+                policies: setup.policies.clone(),
                 max_connections: setup.max_connections,
                 lifetime_code: CloseCode::GOING_AWAY,
             }),
@@ -155,6 +160,7 @@ impl<H: Handler> World<H> {
         let remote = Remote {
             mailboxes: Arc::clone(&shared.mailboxes),
             directory: Arc::clone(&shared.directory),
+            draining: Arc::clone(&shared.draining),
         };
         Self {
             rng: Rng::new(setup.seed),
