@@ -9,7 +9,7 @@ use crate::CloseCause;
 use crate::outbox::begun_rest;
 use crate::policy::Rules;
 use crate::slot::Slot;
-use crate::state::Core;
+use crate::state::{Core, OUT_HIGH};
 use crate::topics::{Membership, Run};
 
 /// A part of a lane that is shorter than this part of it is copied: it would keep all of the lane in memory.
@@ -150,6 +150,61 @@ impl<P> Core<P> {
                 self.count_lost(member.slot, left_out);
                 full.push(member.slot);
             }
+        }
+    }
+
+    /// Puts what the lanes hold for a connection behind what it was sent, as far as there is room for it.
+    pub(crate) fn settle(&mut self, index: u32) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        if self.topics.pending == 0 || slot.memberships.is_empty() || slot.flags.ended {
+            return;
+        }
+        let mut runs = core::mem::take(&mut self.fan_out.runs);
+        self.topics.runs(&slot.memberships, &mut runs);
+        self.topics.settled(&slot.memberships);
+        if !runs.is_empty() {
+            self.forget_sent(index);
+        }
+        let (mut left_out, mut slow) = (0, None);
+        for run in &runs {
+            if let Some(rules) = self.topics.rules(run.topic) {
+                if self.current == Some(index) {
+                    self.flush_current();
+                }
+                let messages = self.topics.messages(*run);
+                slow = self.wait(index, &rules, messages.into_iter());
+                if slow.is_some() {
+                    break;
+                }
+                continue;
+            }
+            let bytes = self.topics.bytes(*run);
+            if self.current == Some(index)
+                && self.out.len() + bytes.len() <= OUT_HIGH
+                && self
+                    .slots
+                    .get(index)
+                    .is_some_and(|slot| slot.outbox.is_none())
+            {
+                self.out.extend_from_slice(bytes);
+                continue;
+            }
+            let bytes = Bytes::copy_from_slice(bytes);
+            if self.current == Some(index) {
+                self.flush_current();
+            }
+            left_out += self.queue_within(index, bytes);
+        }
+        self.fan_out.runs = runs;
+        if left_out > 0 {
+            self.lose(index);
+            self.count_lost(index, left_out);
+            self.refuse(index);
+        }
+        if let Some(code) = slow {
+            self.close_slow(index, code);
         }
     }
 

@@ -26,7 +26,7 @@ mod tests {
                 slot,
                 generation: 0,
             };
-            tenths[(u64::from(of(id)) * 10 >> 32) as usize] += 1;
+            tenths[((u64::from(of(id)) * 10) >> 32) as usize] += 1;
         }
         assert!(
             tenths.iter().all(|count| (850..1150).contains(count)),

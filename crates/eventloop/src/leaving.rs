@@ -50,7 +50,7 @@ impl<H: Handler> Worker<H> {
             let id = self.core.id(index);
             match self.core.slots.get(index).map(|slot| &slot.stage) {
                 Some(Stage::Open(_)) => {
-                    let part = how.spread.as_millis() * u128::from(jitter::of(id)) >> u32::BITS;
+                    let part = (how.spread.as_millis() * u128::from(jitter::of(id))) >> u32::BITS;
                     let part = Duration::from_millis(u64::try_from(part).unwrap_or(u64::MAX));
                     moments.push((now.after(part), id));
                 }

@@ -11,8 +11,8 @@
 //! * [`Conn`] is a connection in a handler's hand: send, subscribe, publish, close, pause, set a timer.
 //! * [`Ctx`] is the worker in its hand, for what concerns other connections; [`ConnId`] names one for ever.
 //! * [`Remote`] reaches all that from any thread.
-//! * [`Backpressure`] and [`Timeouts`] say what becomes of peers that are slow or gone; [`CloseCause`] says what became of
-//!   each.
+//! * [`Backpressure`], [`Policy`] and [`Timeouts`] say what becomes of peers that are slow or gone; [`CloseCause`] says
+//!   what became of each.
 //!
 //! A broadcast is framed once, and compressed once, whoever listens; an idle connection owns no buffer. The order in
 //! which messages arrive is promised: each member of a topic sees every publisher's messages in the order published, and
@@ -76,6 +76,8 @@ pub use wirefan_protocol::Timeouts;
 /// The examples of the README compile, and those of the pages in docs/ that are about the loop.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../../../docs/slow-readers.md")]
+#[doc = include_str!("../../../docs/deploys.md")]
 #[doc = include_str!("../../../docs/moving-from/tungstenite.md")]
 #[doc = include_str!("../../../docs/moving-from/ws.md")]
 #[doc = include_str!("../../../docs/moving-from/python-websockets.md")]

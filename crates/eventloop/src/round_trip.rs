@@ -4,7 +4,10 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 use std::hash::{BuildHasher, RandomState};
 
+use wirefan_protocol::SendError;
+
 use crate::ConnId;
+use crate::state::Core;
 
 /// When the ping was sent that waits for its answer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +44,31 @@ impl RoundTrip {
         // The clock may have passed its end, after 71 minutes.
         let took = micros.wrapping_sub(sent.get());
         Some(Duration::from_micros(took.into()))
+    }
+}
+
+impl<P> Core<P> {
+    /// Sends a ping whose answer tells the round-trip time.
+    pub(crate) fn measure(&mut self, index: u32) -> Result<(), SendError> {
+        let (id, micros) = (self.id(index), self.micros());
+        let slot = self.slots.get_mut(index).ok_or(SendError::AfterClose)?;
+        let payload = slot.round_trip.ping(id, micros, &self.ping_key);
+        self.ping(index, &payload)
+    }
+
+    /// A pong has come; returns how long it took if it answers such a ping.
+    pub(crate) fn measured(&mut self, index: u32, payload: &[u8]) -> Option<Duration> {
+        let (id, micros) = (self.id(index), self.micros());
+        let slot = self.slots.get_mut(index)?;
+        let rtt = (slot.round_trip).pong(id, payload, micros, &self.ping_key)?;
+        slot.liveness.measured(rtt);
+        slot.liveness.rtt()
+    }
+
+    fn micros(&self) -> u32 {
+        (self.now.0 as u32)
+            .wrapping_mul(1000)
+            .wrapping_add(self.micros.into())
     }
 }
 

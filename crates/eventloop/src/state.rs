@@ -2,9 +2,7 @@
 //! publishing, closing. Nothing here calls the handler.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use wirefan_protocol::{CloseCode, Frame, Kind, Millis, SendError, SendScratch};
 
 use crate::fan_out::FanOut;
@@ -30,7 +28,7 @@ pub(crate) struct Core<P> {
     pub(crate) now: Millis,
     /// The microseconds of `now`, for round-trip times.
     pub(crate) micros: u16,
-    ping_key: PingKey,
+    pub(crate) ping_key: PingKey,
     pub(crate) slots: Slots<Slot<P>>,
     pub(crate) topics: Topics,
     pub(crate) wheel: Wheel,
@@ -236,29 +234,6 @@ impl<P> Core<P> {
             .send_ping(payload, &mut frame)?;
         self.emit(index, frame);
         Ok(())
-    }
-
-    /// Sends a ping whose answer tells the round-trip time.
-    pub(crate) fn measure(&mut self, index: u32) -> Result<(), SendError> {
-        let (id, micros) = (self.id(index), self.micros());
-        let slot = self.slots.get_mut(index).ok_or(SendError::AfterClose)?;
-        let payload = slot.round_trip.ping(id, micros, &self.ping_key);
-        self.ping(index, &payload)
-    }
-
-    /// A pong has come; returns how long it took if it answers such a ping.
-    pub(crate) fn measured(&mut self, index: u32, payload: &[u8]) -> Option<Duration> {
-        let (id, micros) = (self.id(index), self.micros());
-        let slot = self.slots.get_mut(index)?;
-        let rtt = (slot.round_trip).pong(id, payload, micros, &self.ping_key)?;
-        slot.liveness.measured(rtt);
-        slot.liveness.rtt()
-    }
-
-    fn micros(&self) -> u32 {
-        (self.now.0 as u32)
-            .wrapping_mul(1000)
-            .wrapping_add(self.micros.into())
     }
 
     /// Starts the closing handshake, behind all that was sent.
@@ -480,60 +455,5 @@ impl<P> Core<P> {
         };
         self.topics.tally.count(|drops| drops.closed += 1);
         self.close_slow(index, code);
-    }
-
-    /// Puts what the lanes hold for a connection behind what it was sent, as far as there is room for it.
-    fn settle(&mut self, index: u32) {
-        let Some(slot) = self.slots.get_mut(index) else {
-            return;
-        };
-        if self.topics.pending == 0 || slot.memberships.is_empty() || slot.flags.ended {
-            return;
-        }
-        let mut runs = core::mem::take(&mut self.fan_out.runs);
-        self.topics.runs(&slot.memberships, &mut runs);
-        self.topics.settled(&slot.memberships);
-        if !runs.is_empty() {
-            self.forget_sent(index);
-        }
-        let (mut left_out, mut slow) = (0, None);
-        for run in &runs {
-            if let Some(rules) = self.topics.rules(run.topic) {
-                if self.current == Some(index) {
-                    self.flush_current();
-                }
-                let messages = self.topics.messages(*run);
-                slow = self.wait(index, &rules, messages.into_iter());
-                if slow.is_some() {
-                    break;
-                }
-                continue;
-            }
-            let bytes = self.topics.bytes(*run);
-            if self.current == Some(index)
-                && self.out.len() + bytes.len() <= OUT_HIGH
-                && self
-                    .slots
-                    .get(index)
-                    .is_some_and(|slot| slot.outbox.is_none())
-            {
-                self.out.extend_from_slice(bytes);
-                continue;
-            }
-            let bytes = Bytes::copy_from_slice(bytes);
-            if self.current == Some(index) {
-                self.flush_current();
-            }
-            left_out += self.queue_within(index, bytes);
-        }
-        self.fan_out.runs = runs;
-        if left_out > 0 {
-            self.lose(index);
-            self.count_lost(index, left_out);
-            self.refuse(index);
-        }
-        if let Some(code) = slow {
-            self.close_slow(index, code);
-        }
     }
 }

@@ -4,7 +4,6 @@
 //! frozen and every member is written from the same bytes (in `fan_out.rs`).
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use wirefan_protocol::{DeflateParams, InStep, Kind, SendScratch};
 
 use crate::directory::{Directory, Interest};
 use crate::lane::{COHORTS, Compression, Form, Lane};
-use crate::policy::{Drops, Policies, Rules, Tally};
+use crate::policy::{Policies, Rules, Tally};
 
 /// Nobody's slot: the sender of what came from elsewhere, or of what its sender wants back.
 pub(crate) const NOBODY: u32 = u32::MAX;
@@ -309,18 +308,6 @@ impl Topics {
         }
     }
 
-    /// The same for what may have to wait, and be dropped from the midst of what waits: no frame depends on another.
-    pub(crate) fn take_lane_alone(&mut self, membership: Membership) -> usize {
-        let entry = &mut self.list[membership.topic as usize];
-        let member = &mut entry.members[membership.place as usize];
-        let number = usize::from(member.lane);
-        if entry.lanes[number].form != Form::Shared {
-            return number;
-        }
-        member.in_step.lose();
-        0
-    }
-
     /// A member is not sent what it took.
     pub(crate) fn lose(&mut self, membership: Membership) {
         self.list[membership.topic as usize].members[membership.place as usize]
@@ -337,35 +324,9 @@ impl Topics {
         })
     }
 
-    /// What a topic's messages fall under that wait.
-    pub(crate) fn rules(&self, topic: u32) -> Option<Rc<Rules>> {
-        self.get(topic).rules.clone()
-    }
-
-    /// What a topic has lost to slow readers.
-    pub(crate) fn drops(&self, name: &str) -> Option<Drops> {
-        let rules = self.get(self.find(name)?).rules.as_ref()?;
-        Some(rules.drops())
-    }
-
-    /// What stands for a key of messages.
-    pub(crate) fn key(&self, key: &str) -> u64 {
-        self.directory.key(key)
-    }
-
     /// The bytes of a run, the lanes not being frozen.
     pub(crate) fn bytes(&self, run: Run) -> &[u8] {
         &self.get(run.topic).lanes[run.lane].bytes[run.start..run.end]
-    }
-
-    /// The messages of a run, copied, and their keys, the lanes not being frozen.
-    pub(crate) fn messages(&self, run: Run) -> Vec<(Bytes, u64)> {
-        let entry = self.get(run.topic);
-        let bytes = &entry.lanes[run.lane].bytes;
-        entry
-            .frames(run.lane, run.start, run.end)
-            .map(|(frame, key)| (Bytes::copy_from_slice(&bytes[frame]), key))
-            .collect()
     }
 
     /// Notes that a connection has got everything that the lanes held for it.
@@ -491,33 +452,6 @@ impl Topic {
         self.lanes[lane].start_of(member.from as usize)
     }
 
-    /// The frames of a lane between two ends of frames: where they are, and their keys.
-    pub(crate) fn frames(
-        &self,
-        lane: usize,
-        start: usize,
-        end: usize,
-    ) -> impl Iterator<Item = (Range<usize>, u64)> {
-        let (lane, first) = (&self.lanes[lane], self.frame_at(lane, start));
-        let frames = (first..lane.ends.len()).map(|frame| lane.start_of(frame)..lane.ends[frame]);
-        frames
-            .take_while(move |frame| frame.end <= end)
-            .zip(self.marks[first..].iter().map(|mark| mark.key))
-    }
-
-    /// The same frames where nothing depends on another one: in the lane itself, or in the plain one.
-    pub(crate) fn alone(&self, lane: usize, start: usize) -> (usize, usize) {
-        if self.lanes[lane].form != Form::Shared {
-            return (lane, start);
-        }
-        (0, self.lanes[0].start_of(self.frame_at(lane, start)))
-    }
-
-    /// The frame that begins in a lane at `start`.
-    fn frame_at(&self, lane: usize, start: usize) -> usize {
-        self.lanes[lane].ends.partition_point(|end| *end <= start)
-    }
-
     /// Whether a lane is compressed.
     pub(crate) fn is_compressed(&self, lane: usize) -> bool {
         self.lanes[lane].form != Form::Plain
@@ -528,6 +462,8 @@ impl Topic {
         self.lanes.len()
     }
 }
+
+mod waiting;
 
 #[cfg(test)]
 mod tests;

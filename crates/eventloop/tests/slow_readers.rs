@@ -128,7 +128,7 @@ fn drop_new_drop_oldest_and_conflate_lose_what_they_say_and_count_it() {
         }
         // It has read everything, and is as good as the others again.
         server.on_worker(0, |server| {
-            server.publish("room", Message::Text("welcome back"))
+            server.publish("room", Message::Text("welcome back"));
         });
         assert_eq!(slow.next_text(), "welcome back");
     }

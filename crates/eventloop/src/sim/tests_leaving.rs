@@ -186,7 +186,7 @@ fn messages_from_elsewhere_reach_those_who_wait_for_their_moment() {
     world.remote.shutdown(spread(10_000, 1000));
     world.run(5000);
     world.with_ctx(0, |server| {
-        server.publish("room", Message::Text("half time"))
+        server.publish("room", Message::Text("half time"));
     });
     world.run(6000);
     let heard = world

@@ -312,7 +312,7 @@ fn random_run(seed: u64) -> [Drops; 3] {
             let Message::Text(text) = message else {
                 panic!("{message:?}");
             };
-            publish(conn, &text.to_owned());
+            publish(conn, text);
         });
     let mut setup = setup(Policy::new(WhenSlow::DropNew));
     setup.seed = seed;
@@ -322,7 +322,7 @@ fn random_run(seed: u64) -> [Drops; 3] {
     setup.read_buffer = 128 * 1024;
     if seed % 2 == 1 {
         let mut deflate = DeflateConfig::default();
-        deflate.shared_history = (seed % 3 != 0).then_some(16);
+        deflate.shared_history = (!seed.is_multiple_of(3)).then_some(16);
         deflate.min_len = 16;
         setup.client_deflate = Some(DeflateConfig::default());
         setup.deflate = Some(deflate);

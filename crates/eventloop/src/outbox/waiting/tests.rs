@@ -288,7 +288,7 @@ proptest! {
                 outbox.discard_unbegun();
                 naive.waiting.truncate(usize::from(naive.begun > 0));
             }
-            if naive.begun == 0 || !done.is_err() {
+            if naive.begun == 0 || done.is_ok() {
                 prop_assert_eq!(outbox.is_empty(), naive.waiting.is_empty());
             }
             let (oldest, len) = (naive.waiting.iter().enumerate(), naive.waiting.len());
