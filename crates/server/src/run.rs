@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddr
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use wirefan_eventloop::{Server, ServerBuilder, Tls, TlsError};
+use wirefan_eventloop::{Departures, Server, ServerBuilder, Tls, TlsError};
 
 use crate::broadcast::Broadcast;
 use crate::echo::Echo;
@@ -74,7 +74,7 @@ impl fmt::Display for RunError {
 impl core::error::Error for RunError {}
 
 /// Sends messages back until a signal ends it.
-pub(crate) fn echo(serve: &Serve) -> Result<(), RunError> {
+pub(crate) fn echo(serve: &Serve) -> Result<Departures, RunError> {
     let visits = Visits::default();
     let echo = Echo {
         subprotocols: Subprotocols::new(&serve.subprotocol),
@@ -86,15 +86,18 @@ pub(crate) fn echo(serve: &Serve) -> Result<(), RunError> {
 }
 
 /// Sends messages on until a signal ends it.
-pub(crate) fn broadcast(options: &options::Broadcast) -> Result<(), RunError> {
+pub(crate) fn broadcast(options: &options::Broadcast) -> Result<Departures, RunError> {
     let (serve, visits) = (&options.serve, Visits::default());
     let broadcast = Broadcast {
         to_sender: options.to_sender,
         subprotocols: Subprotocols::new(&serve.subprotocol),
         visits: visits.clone(),
     };
+    let policy = options.slow_readers.policy();
     run(serve, visits, |builder| {
-        builder.start(move |_| broadcast.clone())
+        builder
+            .topic_policy(move |_| policy)
+            .start(move |_| broadcast.clone())
     })
 }
 
@@ -102,7 +105,7 @@ fn run(
     serve: &Serve,
     visits: Visits,
     start: impl FnOnce(ServerBuilder) -> io::Result<Server<()>>,
-) -> Result<(), RunError> {
+) -> Result<Departures, RunError> {
     #[cfg(unix)]
     let files = serve.tls.files();
     #[cfg(unix)]
@@ -133,10 +136,11 @@ fn run(
     crate::signals::watch(
         signals,
         server.remote(),
-        serve.shutdown_grace,
+        serve.leaving.shutdown(serve.shutdown_grace),
         visits.clone(),
         reload,
     );
+    let remote = server.remote();
     let ended = server.join();
     if let Some(folder) = written.as_deref().and_then(Path::parent) {
         // It is of no use any more.
@@ -144,8 +148,23 @@ fn run(
     }
     ended.map_err(RunError::Loop)?;
     let (connections, messages) = visits.totals();
-    tracing::info!(connections, messages, "ended");
-    Ok(())
+    let departures = remote.departures();
+    let Departures {
+        left, lost, cut, ..
+    } = departures;
+    if departures.is_clean() {
+        tracing::info!(connections, messages, left, lost, "ended");
+    } else {
+        tracing::warn!(
+            connections,
+            messages,
+            left,
+            lost,
+            cut,
+            "ended, and had to cut off connections"
+        );
+    }
+    Ok(departures)
 }
 
 /// What TLS is spoken with, and the certificate if it is one of ours.
@@ -226,7 +245,10 @@ fn builder(
         .max_connections(connections)
         .protocol(serve.protocol())
         .timeouts(serve.timeouts())
-        .backpressure(serve.backpressure());
+        .backpressure(serve.backpressure())
+        .lifetime_code(serve.leaving.code())
+        .reuse_port(serve.leaving.reuse_port);
+    builder = serve.endurance.build(builder);
     for (addr, over_tls) in addrs {
         builder = match tls.filter(|_| *over_tls) {
             Some(tls) => builder.listen_tls(addr, tls)?,
