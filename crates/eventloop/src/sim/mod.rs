@@ -15,6 +15,7 @@ mod tests_leaving;
 mod tests_mail;
 mod tests_random;
 mod tests_requests;
+mod tests_slow_random;
 mod tests_slow_readers;
 mod tests_timeouts;
 mod tests_topics;

@@ -1,34 +1,33 @@
 //! Topics with policies: what a slow reader gets, what it loses, and that both together are all there was.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wirefan_protocol::{CloseCode, DeflateConfig};
+use wirefan_protocol::CloseCode;
 
-use super::client::Seen;
 use super::net::Conduct;
 use super::script::{Call, Script};
 use super::world::{Setup, World};
 use crate::policy::Policies;
-use crate::{AtLimit, Backpressure, CloseCause, Drops, Message, Policy, WhenSlow};
+use crate::{CloseCause, Drops, Message, Policy, WhenSlow};
 
 const CLOSE: WhenSlow = WhenSlow::Close(CloseCode::TRY_AGAIN_LATER);
 
-fn policies(choose: impl Fn(&str) -> Option<Policy> + Send + Sync + 'static) -> Policies {
+pub(super) fn policies(
+    choose: impl Fn(&str) -> Option<Policy> + Send + Sync + 'static,
+) -> Policies {
     Policies(Some(Arc::new(choose)))
 }
 
-fn limited(when_slow: WhenSlow, limit: usize) -> Policy {
+pub(super) fn limited(when_slow: WhenSlow, limit: usize) -> Policy {
     Policy {
         limit,
         ..Policy::new(when_slow)
     }
 }
 
-fn setup(policy: Policy) -> Setup {
+pub(super) fn setup(policy: Policy) -> Setup {
     Setup {
         conduct: Conduct {
             room: 1000,
@@ -71,7 +70,7 @@ fn drops(world: &mut World<Script>) -> Drops {
 }
 
 /// How many messages each open connection has lost, by what it asked for.
-fn dropped(world: &mut World<Script>) -> BTreeMap<String, u64> {
+pub(super) fn dropped(world: &mut World<Script>) -> BTreeMap<String, u64> {
     let mut dropped = BTreeMap::new();
     for bench in &mut world.benches {
         let slots = &mut bench.worker.core.slots;
@@ -254,230 +253,46 @@ fn a_busy_turn_is_nobodys_fault() {
     }
 }
 
-/// What a member of this run is sent, in order: by topic, or to it alone.
-#[derive(Default)]
-struct Sent {
-    /// Number, topic, key.
-    all: Vec<(usize, Option<usize>, usize)>,
-}
-
-/// Members that read now and then, in one or two of four topics with different policies or none, over a network that cuts
-/// frames, with compression or without, over TLS or without; publications from their own messages and from elsewhere, and
-/// direct messages between them.
-fn random_run(seed: u64) -> [Drops; 3] {
-    const NAMES: [&str; 6] = ["/0", "/1", "/2", "/3", "/4", "/5"];
-    let sent: Rc<RefCell<BTreeMap<String, Sent>>> = Rc::default();
-    let topics_of = |name: &str| {
-        let number: usize = name[1..].parse().unwrap();
-        match number {
-            4 => vec![0, 2],
-            5 => vec![1, 2, 3],
-            number => vec![number % 3],
-        }
-    };
-    let book = Rc::clone(&sent);
-    let publish = move |conn: &mut crate::Conn<'_, String>, message: &str| {
-        // A number, a topic, a key, how many.
-        let mut words = message
-            .split(' ')
-            .map(|word| word.parse::<usize>().unwrap());
-        let mut next = || words.next().unwrap();
-        let (first, topic, key, count) = (next(), next(), next(), next());
-        for number in first..first + count {
-            let text = format!("{number} {}", "x".repeat(number * 37 % 400));
-            let name = format!("room {topic}");
-            if number % 5 == 0 {
-                let _ = conn.send_text(&text);
-                let own = conn.peer().clone();
-                let mut book = book.borrow_mut();
-                book.get_mut(&own).unwrap().all.push((number, None, 0));
-                continue;
-            }
-            conn.publish_keyed(&name, &key.to_string(), Message::Text(&text));
-            let own = conn.peer().clone();
-            for (peer, sent) in &mut *book.borrow_mut() {
-                if *peer != own && topics_of(peer).contains(&topic) {
-                    sent.all.push((number, Some(topic), key));
-                }
-            }
-        }
-    };
-    let script = Script::new()
-        .open(move |conn| {
-            for topic in topics_of(&conn.peer().clone()) {
-                conn.subscribe(&format!("room {topic}"));
-            }
-        })
-        .message(move |conn, message| {
-            let Message::Text(text) = message else {
-                panic!("{message:?}");
-            };
-            publish(conn, text);
-        });
-    let mut setup = setup(Policy::new(WhenSlow::DropNew));
-    setup.seed = seed;
-    setup.conduct.cut = true;
-    setup.conduct.room = 3000;
-    setup.tls = seed % 4 == 3;
-    setup.read_buffer = 128 * 1024;
-    if seed % 2 == 1 {
-        let mut deflate = DeflateConfig::default();
-        deflate.shared_history = (!seed.is_multiple_of(3)).then_some(16);
-        deflate.min_len = 16;
-        setup.client_deflate = Some(DeflateConfig::default());
-        setup.deflate = Some(deflate);
-    }
-    setup.marks = Backpressure {
-        low: 1000,
-        // Nobody stops being read from.
-        high: 1_000_000,
-        limit: 2_000_000,
-        at_limit: AtLimit::Drop,
-    };
-    setup.policies = policies(|topic| match topic {
-        "room 0" => Some(limited(WhenSlow::DropOldest, 3000)),
-        "room 1" => Some(limited(WhenSlow::Conflate, 3000)),
-        "room 2" => Some(Policy {
-            max_age: Some(Duration::from_millis(400)),
-            ..limited(WhenSlow::DropNew, 3000)
-        }),
-        _ => None,
-    });
-    let mut world = script.world(setup);
-    for name in NAMES {
-        sent.borrow_mut().insert(name.into(), Sent::default());
-        world.connect(0, name);
-        world.run(50);
-    }
-    let mut number = 1;
-    for _ in 0..150 {
-        let client = world.rng.below(NAMES.len());
-        match world.rng.below(10) {
-            0..2 => world.clients[client].mood.reads = false,
-            2 => world.clients[client].mood.reads = true,
-            3 => {
-                world.clients[client].mood.gulp = 1 + world.rng.below(2000);
-                world.clients[client].mood.pace = world.rng.below(50) as u64;
-            }
-            4 => {
-                let millis = world.rng.below(300) as u64;
-                world.run(millis);
-            }
-            _ => {
-                let (topic, key, count) = (
-                    world.rng.below(4),
-                    world.rng.below(5),
-                    1 + world.rng.below(12),
-                );
-                world.clients[client].send_text(&format!("{number} {topic} {key} {count}"));
-                number += count;
-                let steps = world.rng.below(20);
-                world.steps(steps);
-            }
-        }
-    }
-    for client in &mut world.clients {
-        client.mood.reads = true;
-        client.mood.gulp = 100_000;
-        client.mood.pace = 0;
-    }
-    world.run(20_000);
-    let lost = dropped(&mut world);
-    let totals = world.with_ctx(0, |server| {
-        let of = |topic: &str| server.topic_drops(topic).unwrap();
-        let each = [of("room 0"), of("room 1"), of("room 2")];
-        let sum = each.iter().map(Drops::messages).sum::<u64>();
-        assert_eq!(sum, server.drops().messages());
-        assert_eq!(server.topic_drops("room 3"), None);
-        each
-    });
-    assert_eq!(
-        lost.values().sum::<u64>(),
-        totals.iter().map(Drops::messages).sum::<u64>()
-    );
-    let mut missing = [0; 3];
-    for (client, name) in NAMES.iter().enumerate() {
-        assert!(
-            world.clients[client].is_open(),
-            "{name}: {:?}",
-            world.clients[client].seen.last()
-        );
-        assert!(
-            !world.clients[client]
-                .seen
-                .iter()
-                .any(|seen| matches!(seen, Seen::Failed(_)))
-        );
-        let got: Vec<usize> = (world.clients[client].texts().iter())
-            .map(|text| {
-                let (number, rest) = text.split_once(' ').unwrap();
-                let number = number.parse().unwrap();
-                assert_eq!(rest.len(), number * 37 % 400, "a message has been changed");
-                number
-            })
-            .collect();
-        let sent = &sent.borrow()[*name].all;
-        // Nothing else, nothing twice, and in order.
-        let mut rest = got.iter().peekable();
-        for (number, topic, _) in sent {
-            if rest.peek() == Some(&number) {
-                rest.next();
-            } else {
-                match topic {
-                    Some(topic @ 0..3) => missing[*topic] += 1,
-                    other => panic!("{number} of {other:?} has not come to {name}"),
-                }
-            }
-        }
-        assert_eq!(
-            rest.next(),
-            None,
-            "it comes to {name} out of order, or twice, or not at all"
-        );
-        assert_eq!(lost[*name], (sent.len() - got.len()) as u64, "{name}");
-        // The newest of each key has come, and the newest of all where the oldest make room.
-        for (topic, key) in (0..5).map(|key| (1, Some(key))).chain([(0, None)]) {
-            let newest = sent
-                .iter()
-                .rfind(|(_, of, k)| *of == Some(topic) && key.is_none_or(|key| key == *k));
-            assert!(
-                newest.is_none_or(|(number, ..)| got.contains(number)),
-                "{newest:?}"
-            );
-        }
-    }
-    assert_eq!(missing, totals.map(|drops| drops.messages() as usize));
-    assert!((totals[0].newest, totals[0].conflated, totals[0].expired) == (0, 0, 0));
-    assert!((totals[1].newest, totals[1].expired) == (0, 0));
-    assert!((totals[2].oldest, totals[2].conflated) == (0, 0));
-    totals
-}
-
+/// Keys are the same on all workers, and what waits outlives its topic.
 #[test]
-fn whatever_happens_all_is_either_delivered_in_order_or_counted() {
-    let number = |name| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
-    let seeds = match number("WIREFAN_SIM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("WIREFAN_SIM_RUNS").unwrap_or(2500) / 25,
+fn messages_of_other_workers_are_conflated_and_outlive_the_topic() {
+    let script = Script::new()
+        .open(|conn| conn.subscribe("room"))
+        .message(|conn, _| {
+            conn.unsubscribe("room");
+        });
+    let mut setup = setup(Policy::new(WhenSlow::Conflate));
+    setup.workers = 2;
+    let mut world = script.world(setup);
+    world.connect(1, "/slow");
+    world.run(10);
+    world.clients[0].mood.reads = false;
+    let publish = |world: &mut World<Script>, number: usize| {
+        let (text, key) = (format!("{number:0>100}"), (number % 3).to_string());
+        if number.is_multiple_of(2) {
+            world.with_ctx(0, |server| {
+                server.publish_keyed("room", &key, Message::Text(&text))
+            });
+        } else {
+            let frame = wirefan_protocol::Frame::text(&text);
+            world.remote.publish_keyed("room", &key, &frame).unwrap();
+        }
+        world.run(5);
     };
-    let mut all = [0; 4];
-    for seed in seeds.clone() {
-        // Shown if it fails.
-        println!("WIREFAN_SIM_SEED={seed}");
-        let [oldest, conflated, newest] = random_run(seed);
-        let kinds = [
-            oldest.oldest,
-            conflated.conflated,
-            newest.newest,
-            newest.expired,
-        ];
-        all.iter_mut()
-            .zip(kinds)
-            .for_each(|(all, kind)| *all += kind);
+    for number in 0..300 {
+        publish(&mut world, number);
     }
-    println!("oldest, conflated, newest, expired: {all:?}");
-    assert!(
-        seeds.count() < 10 || all.iter().all(|kind| *kind > 1000),
-        "{all:?}"
-    );
+    world.clients[0].send_text("leave");
+    world.run(10);
+    assert_eq!(world.with_ctx(1, |server| server.members("room")), 0);
+    // Another topic takes its place, without a policy.
+    let drops = world.with_ctx(1, |server| server.drops());
+    let (dropped, id) = (dropped(&mut world), script.id("/slow"));
+    assert_eq!(drops.conflated, dropped["/slow"]);
+    let _ = world.with_ctx(1, |server| server.send(id, Message::Text("300")));
+    world.clients[0].mood.reads = true;
+    world.run(1000);
+    let got = numbers(&world, 0);
+    assert!(got.ends_with(&[297, 298, 299, 300]), "{got:?}");
+    assert_eq!(got.len() as u64 + drops.conflated, 301);
 }
