@@ -73,7 +73,9 @@ impl<H: Handler> EventLoop<H> {
                 Err(error) => return Err(error),
             }
             let woke = Instant::now();
-            self.worker.core.now = self.millis(woke);
+            let elapsed = woke.saturating_duration_since(self.start);
+            self.worker.core.now = Millis(0).after(elapsed);
+            self.worker.core.micros = (elapsed.subsec_micros() % 1000) as u16;
             for event in &events {
                 self.event(event);
             }
@@ -102,7 +104,7 @@ impl<H: Handler> EventLoop<H> {
         match event.token() {
             MAILBOX => {
                 self.worker.open_mail();
-                if self.worker.shutdown.is_some() {
+                if self.worker.leaving.is_some() {
                     self.close_listeners();
                 }
             }

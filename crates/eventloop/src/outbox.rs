@@ -20,11 +20,15 @@ const SLICES: usize = 64;
 /// Spare outboxes kept, each with room for one system call's slices at most.
 const SPARES: usize = 64;
 
+mod waiting;
+
+use waiting::{Mark, Waiting};
+
 /// Whole frames in order, the first of which may have been begun. Frames may share chunks, and a chunk may be shared
 /// with other connections; a header never crosses from one chunk to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    chunks: VecDeque<Bytes>,
+    chunks: VecDeque<Chunk>,
     len: usize,
     /// Bytes at the front that must go in any case: the rest of a frame (or of a handshake) whose beginning is out.
     begun: usize,
@@ -32,6 +36,18 @@ pub(crate) struct Outbox {
     refused: bool,
     /// The bytes in all outboxes of the worker.
     held: Rc<Cell<usize>>,
+    /// What is known of the messages of topics that have a policy.
+    waiting: Option<Box<Waiting>>,
+    /// Messages that policies have dropped.
+    dropped: u32,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    /// Empty: it was dropped.
+    bytes: Bytes,
+    /// It is a message that may be dropped, and has not begun to go out.
+    mark: Option<Mark>,
 }
 
 impl Outbox {
@@ -46,19 +62,24 @@ impl Outbox {
     }
 
     fn weight(&self) -> usize {
-        self.len + self.chunks.len() * CHUNK_COST
+        let dead = self.waiting.as_ref().map_or(0, |waiting| waiting.dead);
+        self.len + (self.chunks.len() - dead) * CHUNK_COST
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
+    /// Whether there are, or were, messages of topics with a policy.
+    pub(crate) fn is_of_topics(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     /// Adds whole frames, or a header or a payload of its own.
     pub(crate) fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
-            self.len += bytes.len();
-            self.held.update(|held| held + bytes.len());
-            self.chunks.push_back(bytes);
+            self.grow(bytes.len());
+            self.chunks.push_back(Chunk { bytes, mark: None });
         }
     }
 
@@ -99,12 +120,11 @@ impl Outbox {
             }
         }
         let mut left_out = 0;
-        let mut cut = end;
-        while cut < frames.len() {
-            cut += frame_len(&frames[cut..]);
+        let mut rest = frames.split_off(end.min(frames.len()));
+        while !rest.is_empty() {
+            rest.advance(frame_len(&rest).min(rest.len()));
             left_out += 1;
         }
-        frames.truncate(end);
         self.push(frames);
         left_out
     }
@@ -115,10 +135,13 @@ impl Outbox {
         let mut reads = false;
         while !self.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
-            for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
-                *slice = IoSlice::new(chunk);
+            let mut used = 0;
+            let chunks = self.chunks.iter().filter(|chunk| !chunk.bytes.is_empty());
+            for (slice, chunk) in slices.iter_mut().zip(chunks) {
+                *slice = IoSlice::new(&chunk.bytes);
+                used += 1;
             }
-            match socket.write_vectored(&slices[..self.chunks.len().min(SLICES)]) {
+            match socket.write_vectored(&slices[..used]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     self.advance(written);
@@ -139,32 +162,55 @@ impl Outbox {
     pub(crate) fn discard_unbegun(&mut self) {
         let mut keep = self.begun;
         self.chunks.retain_mut(|chunk| {
-            chunk.truncate(keep);
-            keep -= chunk.len();
-            !chunk.is_empty()
+            chunk.bytes.truncate(keep);
+            keep -= chunk.bytes.len();
+            !chunk.bytes.is_empty()
         });
-        self.held.update(|held| held - (self.len - self.begun));
-        self.len = self.begun;
+        self.shrink(self.len - self.begun);
+        self.waiting = None;
+    }
+
+    fn grow(&mut self, bytes: usize) {
+        self.len += bytes;
+        self.held.update(|held| held + bytes);
+    }
+
+    fn shrink(&mut self, bytes: usize) {
+        self.len -= bytes;
+        self.held.update(|held| held - bytes);
     }
 
     fn advance(&mut self, mut written: usize) {
-        self.len -= written;
-        self.held.update(|held| held - written);
+        self.shrink(written);
         while let Some(front) = self.chunks.front_mut() {
-            if self.begun == 0 {
-                if written == 0 {
-                    return;
+            if !front.bytes.is_empty() {
+                if self.begun == 0 {
+                    if written == 0 {
+                        return;
+                    }
+                    self.begun = frame_len(&front.bytes);
+                    if let Some(mark) = front.mark.take()
+                        && let Some(waiting) = &mut self.waiting
+                    {
+                        waiting.forget(mark, waiting.first, front.bytes.len());
+                    }
                 }
-                self.begun = frame_len(front);
+                let step = written.min(self.begun).min(front.bytes.len());
+                front.bytes.advance(step);
+                self.begun -= step;
+                written -= step;
+                if !front.bytes.is_empty() {
+                    if step == 0 {
+                        return;
+                    }
+                    continue;
+                }
+            } else if let Some(waiting) = &mut self.waiting {
+                waiting.dead -= 1;
             }
-            let step = written.min(self.begun).min(front.len());
-            front.advance(step);
-            self.begun -= step;
-            written -= step;
-            if front.is_empty() {
-                self.chunks.pop_front();
-            } else if step == 0 {
-                return;
+            self.chunks.pop_front();
+            if let Some(waiting) = &mut self.waiting {
+                waiting.first += 1;
             }
         }
     }
@@ -202,7 +248,10 @@ impl Spares {
     }
 
     /// Keeps an empty outbox, or frees it if there are enough.
-    pub(crate) fn put_back(&mut self, outbox: Box<Outbox>) {
+    pub(crate) fn put_back(&mut self, mut outbox: Box<Outbox>) {
+        outbox.chunks.clear();
+        outbox.waiting = None;
+        outbox.dropped = 0;
         if self.boxes.len() < SPARES && outbox.chunks.capacity() <= SLICES {
             self.boxes.push(outbox);
         }
@@ -308,7 +357,7 @@ mod tests {
             assert_eq!(outbox.len, expected, "after {written}");
             assert_eq!(begun_rest(&all, 0, written), expected);
             assert_eq!(
-                outbox.chunks.iter().map(Bytes::len).sum::<usize>(),
+                outbox.chunks.iter().map(|it| it.bytes.len()).sum::<usize>(),
                 expected
             );
         }

@@ -130,7 +130,7 @@ impl<H: Handler> Worker<H> {
                 }
             }
             Asked::Request(request) => {
-                let decision = if self.shutdown.is_some() {
+                let decision = if self.leaving.is_some() {
                     Decision::Answer(Reply::text(503, "the server shuts down"))
                 } else {
                     self.handler.request(
@@ -253,7 +253,19 @@ impl<H: Handler> Worker<H> {
             let message = match event {
                 Event::Text(text) => Message::Text(text),
                 Event::Binary(data) => Message::Binary(data),
-                Event::Ping(_) | Event::Pong(_) => continue,
+                Event::Ping(_) => continue,
+                Event::Pong(payload) => {
+                    if connection.state() == State::Open && !slot.flags.ended {
+                        let rtt = self.core.measured(index, payload);
+                        let mut conn = Conn {
+                            core: &mut self.core,
+                            slot: index,
+                            peer: &mut peer,
+                        };
+                        self.handler.pong(&mut conn, payload, rtt);
+                    }
+                    continue;
+                }
                 Event::Close(frame) => {
                     slot.flags.peer_closed = true;
                     slot.set_cause(CloseCause::PeerClosed {

@@ -206,8 +206,10 @@ pub(crate) const TURNS: &[Duration] = &[
     Duration::from_secs(1),
 ];
 
-/// The upper bounds of [`WorkerStats::round_trips`]; the loop's time has steps of a millisecond.
+/// The upper bounds of [`WorkerStats::round_trips`].
 pub(crate) const ROUND_TRIPS: &[Duration] = &[
+    Duration::from_micros(250),
+    Duration::from_micros(500),
     Duration::from_millis(1),
     Duration::from_millis(2),
     Duration::from_millis(5),
@@ -217,8 +219,6 @@ pub(crate) const ROUND_TRIPS: &[Duration] = &[
     Duration::from_millis(100),
     Duration::from_millis(200),
     Duration::from_millis(500),
-    Duration::from_secs(1),
     Duration::from_secs(2),
-    Duration::from_secs(5),
     Duration::from_secs(10),
 ];

@@ -24,8 +24,6 @@ pub(crate) struct Tally {
     /// Bytes.
     pub(crate) read: u64,
     pub(crate) written: u64,
-    /// Messages that did not fit into a backlog.
-    pub(crate) lost: u64,
     /// What was compressed for one connection.
     pub(crate) deflated: Deflated,
     open: u64,
@@ -55,7 +53,6 @@ impl Tally {
             delivered: 0,
             read: 0,
             written: 0,
-            lost: 0,
             deflated: Deflated::default(),
             open: 0,
         }
@@ -88,10 +85,6 @@ impl Tally {
     }
 
     /// A ping of ours was answered after so long.
-    #[allow(
-        dead_code,
-        reason = "for whoever measures it; the histogram is empty until then"
-    )]
     pub(crate) fn round_trip(&self, took: Duration) {
         self.board().round_trips.record(took);
     }

@@ -4,6 +4,7 @@
 //! frozen and every member is written from the same bytes (in `fan_out.rs`).
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use wirefan_protocol::{DeflateParams, InStep, Kind, SendScratch};
 use crate::Deflated;
 use crate::directory::{Directory, Interest};
 use crate::lane::{COHORTS, Compression, Form, Lane};
+use crate::policy::{Policies, Rules, Tally};
 
 /// Nobody's slot: the sender of what came from elsewhere, or of what its sender wants back.
 pub(crate) const NOBODY: u32 = u32::MAX;
@@ -21,6 +23,9 @@ pub(crate) struct Topics {
     worker: u16,
     directory: Arc<Directory>,
     compression: Compression,
+    policies: Policies,
+    /// What this worker has lost to slow readers.
+    pub(crate) tally: Rc<Tally>,
     scratch: SendScratch,
     /// How many topics have one.
     cohorts: usize,
@@ -44,6 +49,8 @@ pub(crate) struct Topics {
 pub(crate) struct Topic {
     name: Arc<str>,
     interest: Option<Arc<Interest>>,
+    /// What becomes of its messages that wait, if it says so itself.
+    pub(crate) rules: Option<Rc<Rules>>,
     pub(crate) members: Vec<Member>,
     /// The plain one first. A member's lane keeps its number as long as the topic has members.
     lanes: Vec<Lane>,
@@ -67,6 +74,8 @@ pub(crate) struct Member {
 pub(crate) struct Mark {
     pub(crate) sender: u32,
     sequence: u32,
+    /// 0: none.
+    key: u64,
 }
 
 /// A connection's side of a subscription: the topic, and its own place among the members.
@@ -87,11 +96,18 @@ pub(crate) struct Run {
 }
 
 impl Topics {
-    pub(crate) fn new(worker: u16, directory: Arc<Directory>, compression: Compression) -> Self {
+    pub(crate) fn new(
+        worker: u16,
+        directory: Arc<Directory>,
+        compression: Compression,
+        policies: Policies,
+    ) -> Self {
         Self {
             worker,
             directory,
             compression,
+            policies,
+            tally: Rc::default(),
             scratch: SendScratch::default(),
             cohorts: 0,
             deflated: Deflated::default(),
@@ -194,6 +210,7 @@ impl Topics {
         kind: Kind,
         payload: &[u8],
         sender: Option<Membership>,
+        key: u64,
     ) {
         let entry = &mut self.list[topic as usize];
         if entry.marks.is_empty() {
@@ -231,6 +248,7 @@ impl Topics {
         entry.marks.push(Mark {
             sender,
             sequence: self.sequence,
+            key,
         });
         self.sequence = self.sequence.wrapping_add(1);
     }
@@ -240,7 +258,10 @@ impl Topics {
     pub(crate) fn runs(&mut self, memberships: &[Membership], runs: &mut Vec<Run>) -> u64 {
         runs.clear();
         for membership in memberships {
-            let lane = self.take_lane(*membership);
+            let lane = match self.get(membership.topic).rules {
+                None => self.take_lane(*membership),
+                Some(_) => self.take_lane_alone(*membership),
+            };
             let entry = self.get(membership.topic);
             let member = &entry.members[membership.place as usize];
             let from = member.from as usize;
@@ -397,6 +418,8 @@ impl Topics {
         let topic = Topic {
             name: Arc::clone(&name),
             interest: self.directory.enter(&name),
+            rules: (self.policies.of(&name))
+                .map(|policy| Rc::new(Rules::new(policy, Rc::clone(&self.tally)))),
             members: Vec::new(),
             lanes: vec![Lane::new(Form::Plain, 0)],
             marks: Vec::new(),
@@ -425,6 +448,7 @@ impl Topics {
         if entry.interest.take().is_some() {
             self.directory.release(&entry.name);
         }
+        entry.rules = None;
         entry.members = Vec::new();
         entry.lanes = Vec::new();
         entry.marks = Vec::new();
@@ -463,6 +487,8 @@ impl Topic {
         self.lanes.len()
     }
 }
+
+mod waiting;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use core::any::Any;
 use core::fmt;
 use core::ops::Range;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::ConnId;
 use crate::slot::{Slot, Stage};
@@ -22,6 +23,10 @@ pub struct ConnView<'a> {
     pub addr: SocketAddr,
     /// The bytes that its socket has refused, and what keeping them costs.
     pub backlog: usize,
+    /// How long pings of the loop take to be answered; `None`: none was yet.
+    pub rtt: Option<Duration>,
+    /// Messages that it lost to reading slowly.
+    pub dropped: u32,
     source: &'a dyn Source,
     peer: &'a dyn Any,
 }
@@ -131,6 +136,8 @@ impl<P: 'static> Source for Core<P> {
             id: self.id(slot),
             addr: found.addr.get(),
             backlog: found.backlog(),
+            rtt: found.liveness.rtt(),
+            dropped: found.dropped,
             source: self,
             peer,
         })

@@ -5,11 +5,14 @@ mod common;
 use std::io::Write;
 use std::net::Shutdown;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use common::client::{Client, Received, dial, dial_narrow, exchange, request};
 use common::server::{App, TestServer};
 use common::{PATIENCE, until};
-use wirefan_eventloop::{AtLimit, Backpressure, ConnId, Decision, DropPolicy, View, WorkerStats};
+use wirefan_eventloop::{
+    AtLimit, Backpressure, ConnId, Decision, DropPolicy, Timeouts, View, WorkerStats,
+};
 use wirefan_protocol::handshake::Reply;
 use wirefan_protocol::{CloseCode, Config, DeflateConfig, Frame};
 
@@ -92,7 +95,7 @@ fn connections_handshakes_and_ends_are_counted_by_what_became_of_them() {
     let closed = ["peer_closed", "protocol_error", "lost"];
     let closed = closed.map(|name| named(&total.closed, name));
     assert_eq!((closed, total.closed_total()), ([1, 1, 0], 2));
-    assert!(total.turns.count() > 0 && total.turns.sum() > std::time::Duration::ZERO);
+    assert!(total.turns.count() > 0 && total.turns.sum() > Duration::ZERO);
     assert_eq!(total.round_trips.count(), 0);
 }
 
@@ -205,6 +208,22 @@ fn a_slow_reader_shows_as_backlog_and_then_as_dropped_messages() {
             }
         }
     }
+}
+
+#[test]
+fn round_trips_are_measured_by_pings_of_the_loop() {
+    let mut timeouts = Timeouts::default();
+    timeouts.ping = Some(Duration::from_millis(20));
+    let server = TestServer::start(App::echo(), |builder| builder.timeouts(timeouts));
+    let mut client = server.client("/");
+    let rtt = |view: &View<'_>| view.connections(None).next().and_then(|conn| conn.rtt);
+    assert_eq!(look(&server, 0, rtt), None);
+    assert!(matches!(client.next(), Received::Ping(_)));
+    let total = await_total(&server, "its pong has come", |total| {
+        total.round_trips.count() > 0
+    });
+    assert!(total.round_trips.sum() > Duration::ZERO);
+    assert!(look(&server, 0, rtt) > Some(Duration::ZERO));
 }
 
 #[test]

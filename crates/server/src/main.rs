@@ -6,6 +6,8 @@ mod bench;
 mod broadcast;
 mod compression;
 mod echo;
+mod endurance;
+mod leaving;
 mod limits;
 mod listen;
 mod log;
@@ -18,6 +20,7 @@ mod run;
 mod self_signed;
 #[cfg(unix)]
 mod signals;
+mod slow_readers;
 mod subprotocol;
 mod tls;
 mod usage;
@@ -26,11 +29,15 @@ mod visits;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use wirefan_eventloop::Departures;
+
 use crate::options::Command;
 use crate::usage::Wanted;
 
 /// What was asked for makes no sense.
 const USAGE: u8 = 2;
+/// The server has ended, and connections had to be cut off for that.
+const CUT: u8 = 3;
 
 fn main() -> ExitCode {
     let cli = match usage::parse(std::env::args_os()) {
@@ -44,18 +51,30 @@ fn main() -> ExitCode {
     };
     log::init(cli.log, cli.log_format);
     let done = match cli.command {
-        Command::Echo(serve) => run::echo(&serve).map_err(|error| error.to_string()),
-        Command::Broadcast(options) => run::broadcast(&options).map_err(|error| error.to_string()),
+        Command::Echo(serve) => run::echo(&serve)
+            .map(code)
+            .map_err(|error| error.to_string()),
+        Command::Broadcast(options) => run::broadcast(&options)
+            .map(code)
+            .map_err(|error| error.to_string()),
         Command::Bench(options) => match bench::run(*options) {
-            Ok(true) => Ok(()),
+            Ok(true) => Ok(ExitCode::SUCCESS),
             // What went wrong has been told.
             Ok(false) => return ExitCode::FAILURE,
             Err(error) => Err(error.to_string()),
         },
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => fail(&format!("wirefan: {error}\n"), 1),
+    }
+}
+
+fn code(departures: Departures) -> ExitCode {
+    if departures.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        CUT.into()
     }
 }
 

@@ -13,7 +13,10 @@ use wirefan_protocol::{CloseCode, Config};
 use crate::admin::AdminOptions;
 use crate::bench::Bench;
 use crate::compression::Compression;
+use crate::endurance::Endurance;
+use crate::leaving::Leaving;
 use crate::listen::Listen;
+use crate::slow_readers::SlowReaders;
 use crate::tls::TlsOptions;
 use crate::{log, quantity, subprotocol};
 
@@ -35,7 +38,8 @@ Examples:
 Sizes are bytes, or 64k, 16m, 1g (times 1024).
 Durations are 500ms, 25s, 2m, 1h; a plain number is seconds.
 Ctrl-C or SIGTERM ends the server gracefully, a second one at once.
-Exit codes: 0 ended as asked, 1 could not run, 2 wrong options, 130 or 143 ended at once.
+Exit codes: 0 ended as asked, 1 could not run, 2 wrong options, 3 ended but had to cut off connections that did
+not leave in time, 130 or 143 ended at once.
 
 `wirefan echo --help`, `wirefan broadcast --help` and `wirefan bench --help` explain every option.";
 
@@ -99,6 +103,9 @@ pub(crate) struct Broadcast {
     /// For clients that show a message when the server has it, or that want one order for their own and others'.
     #[arg(long, help_heading = "Messages")]
     pub(crate) to_sender: bool,
+
+    #[command(flatten)]
+    pub(crate) slow_readers: SlowReaders,
 }
 
 impl Command {
@@ -189,8 +196,8 @@ pub(crate) struct Serve {
 
     /// Time for all connections to end when the server shuts down; 0: none
     ///
-    /// Clients are sent a Close with 1001 and what was sent before it; who is not done in time is dropped. Stay below
-    /// what your supervisor waits before it kills.
+    /// Clients are sent a Close (--shutdown-code) and what was sent before it; who is not done in time is cut off, and
+    /// the exit code is 3. Stay below what your supervisor waits before it kills.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::duration)]
     #[arg(help_heading = "Times")]
     pub(crate) shutdown_grace: Duration,
@@ -223,6 +230,12 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     pub(crate) admin: AdminOptions,
+
+    #[command(flatten)]
+    pub(crate) endurance: Endurance,
+
+    #[command(flatten)]
+    pub(crate) leaving: Leaving,
 
     #[command(flatten)]
     compression: Compression,
@@ -331,6 +344,7 @@ impl Serve {
         timeouts.pong = self.pong_timeout;
         timeouts.idle = unless_zero(self.idle_timeout);
         timeouts.close = self.close_timeout;
+        self.endurance.set(&mut timeouts);
         timeouts
     }
 
@@ -431,6 +445,7 @@ mod tests {
                 Duration::from_millis(4)
             )
         );
+        assert_eq!((times.lifetime, times.jitter), (None, 20));
         let marks = serve.backpressure();
         assert_eq!((marks.low, marks.high, marks.limit), (1024, 2048, 3072));
         assert_eq!(marks.at_limit, AtLimit::Drop);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddr
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use wirefan_eventloop::{Server, ServerBuilder, Tls, TlsError};
+use wirefan_eventloop::{Departures, Server, ServerBuilder, Tls, TlsError};
 
 use crate::admin::{self, AdminError};
 use crate::broadcast::Broadcast;
@@ -78,7 +78,7 @@ impl fmt::Display for RunError {
 impl core::error::Error for RunError {}
 
 /// Sends messages back until a signal ends it.
-pub(crate) fn echo(serve: &Serve) -> Result<(), RunError> {
+pub(crate) fn echo(serve: &Serve) -> Result<Departures, RunError> {
     let visits = Visits::default();
     let echo = Echo {
         subprotocols: Subprotocols::new(&serve.subprotocol),
@@ -90,15 +90,18 @@ pub(crate) fn echo(serve: &Serve) -> Result<(), RunError> {
 }
 
 /// Sends messages on until a signal ends it.
-pub(crate) fn broadcast(options: &options::Broadcast) -> Result<(), RunError> {
+pub(crate) fn broadcast(options: &options::Broadcast) -> Result<Departures, RunError> {
     let (serve, visits) = (&options.serve, Visits::default());
     let broadcast = Broadcast {
         to_sender: options.to_sender,
         subprotocols: Subprotocols::new(&serve.subprotocol),
         visits: visits.clone(),
     };
+    let policy = options.slow_readers.policy();
     run(serve, visits, |builder| {
-        builder.start(move |_| broadcast.clone())
+        builder
+            .topic_policy(move |_| policy)
+            .start(move |_| broadcast.clone())
     })
 }
 
@@ -106,7 +109,7 @@ fn run<N: Send + 'static>(
     serve: &Serve,
     visits: Visits,
     start: impl FnOnce(ServerBuilder) -> io::Result<Server<N>>,
-) -> Result<(), RunError> {
+) -> Result<Departures, RunError> {
     #[cfg(unix)]
     let files = serve.tls.files();
     #[cfg(unix)]
@@ -127,7 +130,7 @@ fn run<N: Send + 'static>(
         );
     }
     let admin = admin
-        .map(|plan| plan.start(server.remote(), visits.clone(), serve.max_message()))
+        .map(|plan| plan.start(server.remote(), serve.max_message()))
         .transpose()
         .map_err(RunError::Admin)?;
     let secure = server.addrs().iter().zip(&addrs).find(|(_, (_, tls))| *tls);
@@ -142,10 +145,11 @@ fn run<N: Send + 'static>(
     crate::signals::watch(
         signals,
         server.remote(),
-        serve.shutdown_grace,
+        serve.leaving.shutdown(serve.shutdown_grace),
         visits.clone(),
         reload,
     );
+    let remote = server.remote();
     let ended = server.join();
     if let Some(admin) = admin {
         admin.end();
@@ -156,8 +160,23 @@ fn run<N: Send + 'static>(
     }
     ended.map_err(RunError::Loop)?;
     let (connections, messages) = visits.totals();
-    tracing::info!(connections, messages, "ended");
-    Ok(())
+    let departures = remote.departures();
+    let Departures {
+        left, lost, cut, ..
+    } = departures;
+    if departures.is_clean() {
+        tracing::info!(connections, messages, left, lost, "ended");
+    } else {
+        tracing::warn!(
+            connections,
+            messages,
+            left,
+            lost,
+            cut,
+            "ended, and had to cut off connections"
+        );
+    }
+    Ok(departures)
 }
 
 /// What TLS is spoken with, and the certificate if it is one of ours.
@@ -238,7 +257,10 @@ fn builder(
         .max_connections(connections)
         .protocol(serve.protocol())
         .timeouts(serve.timeouts())
-        .backpressure(serve.backpressure());
+        .backpressure(serve.backpressure())
+        .lifetime_code(serve.leaving.code())
+        .reuse_port(serve.leaving.reuse_port);
+    builder = serve.endurance.build(builder);
     for (addr, over_tls) in addrs {
         builder = match tls.filter(|_| *over_tls) {
             Some(tls) => builder.listen_tls(addr, tls)?,

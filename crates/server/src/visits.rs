@@ -1,6 +1,6 @@
 //! What is kept and told of connections: a line when one opens, a line when one ends, the counts of all.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,6 @@ struct Counts {
     open: AtomicUsize,
     all: AtomicU64,
     messages: AtomicU64,
-    draining: AtomicBool,
 }
 
 /// What is kept for one connection.
@@ -56,16 +55,6 @@ impl Visits {
     /// The connections that are open.
     pub(crate) fn open(&self) -> usize {
         self.counts.open.load(Ordering::Relaxed)
-    }
-
-    /// From now on no new clients are wanted.
-    pub(crate) fn drain(&self) {
-        self.counts.draining.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the server is about to end: who asks whether it is ready is told no.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.counts.draining.load(Ordering::Relaxed)
     }
 
     /// The connections that ever were, and the messages received from those that have ended.

@@ -16,7 +16,6 @@ use super::lists::{self, ConnectionsPage, RoomsPage};
 use super::prometheus::{self, Process};
 use super::{feed, page, query};
 use crate::room;
-use crate::visits::Visits;
 
 /// Entries on a page of a list: unless told, and at most.
 const PAGE: usize = 100;
@@ -33,7 +32,6 @@ pub(super) struct Admin<N> {
     pub(super) watched: Remote<N>,
     /// The way back from the threads of the watched.
     pub(super) own: Remote<Answer>,
-    pub(super) visits: Visits,
     /// Since 1970.
     pub(super) started: Duration,
 }
@@ -129,7 +127,7 @@ impl<N: Send + 'static> Admin<N> {
             }
             "/ready" => {
                 only(request, &["GET", "HEAD"])?;
-                now(match self.visits.is_draining() {
+                now(match self.watched.is_draining() {
                     false => Reply::text(200, "ready\n"),
                     true => Reply::text(503, "draining\n"),
                 })
@@ -323,7 +321,7 @@ impl<N: Send + 'static> Admin<N> {
     fn process(&self) -> Process {
         Process {
             started: self.started,
-            draining: self.visits.is_draining(),
+            draining: self.watched.is_draining(),
         }
     }
 

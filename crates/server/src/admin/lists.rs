@@ -109,5 +109,7 @@ pub(super) fn connection(conn: &ConnView<'_>) -> Value {
         "seconds": visit.map(|visit| (visit.lasted().as_secs_f64() * 10.0).round() / 10.0),
         "messages_received": visit.map(Visit::messages),
         "backlog_bytes": conn.backlog,
+        "messages_dropped": conn.dropped,
+        "round_trip_seconds": conn.rtt.map(|rtt| rtt.as_secs_f64()),
     })
 }

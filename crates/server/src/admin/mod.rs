@@ -28,7 +28,6 @@ use wirefan_protocol::Config;
 use self::access::Access;
 use self::handler::{Admin, Answer};
 pub(crate) use self::options::AdminOptions;
-use crate::visits::Visits;
 
 /// Most connections at a time: whoever watches are few.
 const CONNECTIONS: usize = 512;
@@ -121,7 +120,6 @@ impl Plan {
     pub(crate) fn start<N: Send + 'static>(
         self,
         watched: Remote<N>,
-        visits: Visits,
         max_body: usize,
     ) -> Result<Running, AdminError> {
         let mut protocol = Config::default();
@@ -144,7 +142,6 @@ impl Plan {
                 access: access.clone(),
                 watched: watched.clone(),
                 own: info.remote,
-                visits: visits.clone(),
                 started,
             })
         };

@@ -47,6 +47,7 @@ const args = [
   await text(page, 'sent', '^[1-9]');
   await text(page, 'rooms', '/tea');
   await text(page, 'turns', '[µm]s$');
+  await text(page, 'trips', '[µm]s$');
   await text(page, 'handshakes', 'accepted');
   await page.waitForFunction(() => document.querySelectorAll('#messages-chart path').length === 3, null, { polling: 100 });
   assert.match(await page.locator('#messages-chart').getAttribute('aria-label'), /^Messages in and out a second: now [1-9]/);
