@@ -65,13 +65,30 @@ impl<P> Conn<'_, P> {
         self.core.send_frame(self.slot, frame)
     }
 
-    /// Sends a ping of at most 125 bytes. The loop pings quiet peers by itself.
+    /// Sends a ping of one's own, of at most 125 bytes; [`Handler::pong`](crate::Handler::pong) tells of the answer.
     ///
     /// # Errors
     ///
     /// [`SendError::AfterClose`], [`SendError::ControlTooLong`].
     pub fn send_ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.core.ping(self.slot, payload)
+    }
+
+    /// Sends a ping whose answer tells the round-trip time. The loop does that by itself with the pings that it sends to
+    /// quiet peers; of several at a time the last one counts.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::AfterClose`].
+    pub fn ping(&mut self) -> Result<(), SendError> {
+        self.core.measure(self.slot)
+    }
+
+    /// How long the peer took to answer the last ping of the loop's or of [`ping`](Self::ping) that it has answered, the
+    /// time that either side was busy included; `None`: it has not answered any. A peer that always has something to
+    /// say is not pinged by the loop.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.core.slots.get(self.slot)?.liveness.rtt()
     }
 
     /// Starts the closing handshake (RFC 6455 §7.1.2), behind all that was sent. No message comes any more, all
@@ -102,6 +119,16 @@ impl<P> Conn<'_, P> {
         self.core.publish(topic, kind, payload, Some(self.slot));
     }
 
+    /// Publishes to every other member of a topic a message that takes the place of an older one with the same key
+    /// wherever that still waits, in topics that [conflate](crate::WhenSlow::Conflate).
+    /// [`server`](Self::server)`().publish_keyed` does so for this one too.
+    pub fn publish_keyed(&mut self, topic: &str, key: &str, message: Message<'_>) {
+        let (kind, payload) = message.parts();
+        let key = self.core.topics.key(key);
+        self.core
+            .publish_with(topic, key, kind, payload, Some(self.slot));
+    }
+
     /// Publishes to every member of a topic, this one included.
     #[inline]
     pub fn publish_all(&mut self, topic: &str, message: Message<'_>) {
@@ -115,6 +142,16 @@ impl<P> Conn<'_, P> {
             .slots
             .get(self.slot)
             .map_or(0, |slot| slot.backlog())
+    }
+
+    /// How many messages this connection has lost to reading slowly: by the [policies](crate::Policy) of its topics and at
+    /// the [limit](crate::Backpressure::limit) of its backlog. [`Handler::drained`](crate::Handler::drained) is the moment
+    /// to send it what makes up for them.
+    pub fn dropped(&self) -> u32 {
+        self.core
+            .slots
+            .get(self.slot)
+            .map_or(0, |slot| slot.dropped)
     }
 
     /// Reads nothing more from this connection. What has been read already still comes.

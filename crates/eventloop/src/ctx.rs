@@ -6,7 +6,7 @@ use wirefan_protocol::{CloseCode, Frame};
 use crate::mailbox::Post;
 use crate::slot::Stage;
 use crate::state::Core;
-use crate::{Acceptance, CloseCause, ConnId, Decision, Message, Sent};
+use crate::{Acceptance, CloseCause, ConnId, Decision, Drops, Message, Sent};
 
 /// The worker, for the length of one call. [`Conn::server`](crate::Conn::server) gives it too.
 #[derive(Debug)]
@@ -19,6 +19,14 @@ impl<P> Ctx<'_, P> {
     pub fn publish(&mut self, topic: &str, message: Message<'_>) {
         let (kind, payload) = message.parts();
         self.core.publish(topic, kind, payload, None);
+    }
+
+    /// Publishes to every member of a topic a message that takes the place of an older one with the same key wherever that
+    /// still waits, in topics that [conflate](crate::WhenSlow::Conflate).
+    pub fn publish_keyed(&mut self, topic: &str, key: &str, message: Message<'_>) {
+        let (kind, payload) = message.parts();
+        let key = self.core.topics.key(key);
+        self.core.publish_with(topic, key, kind, payload, None);
     }
 
     /// Sends a message to any connection of the server. One on another worker gets it there; that it does is not known
@@ -86,6 +94,18 @@ impl<P> Ctx<'_, P> {
     /// How many members a topic has, on all workers.
     pub fn members(&self, topic: &str) -> usize {
         self.core.topics.members(topic)
+    }
+
+    /// What the members of a topic on this worker have lost to reading slowly, since it has members here; `None` where it
+    /// has no members, or no [policy](crate::Policy).
+    pub fn topic_drops(&self, topic: &str) -> Option<Drops> {
+        self.core.topics.drops(topic)
+    }
+
+    /// What the connections of this worker have lost to reading slowly, in all topics, with a policy or without, and of what
+    /// they were sent alone.
+    pub fn drops(&self) -> Drops {
+        self.core.topics.tally.drops()
     }
 
     /// How many connections this worker has, those in their handshake included.

@@ -64,14 +64,18 @@ impl<H: Handler> EventLoop<H> {
     /// Turns until a shutdown is complete.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
+        let mut turned = Instant::now();
         while !self.worker.is_done() {
-            let timeout = self.timeout();
+            let timeout = self.timeout(self.millis(turned));
             match self.poll.poll(&mut events, timeout) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
-            self.worker.core.now = millis(self.start);
+            let woke = Instant::now();
+            let elapsed = woke.saturating_duration_since(self.start);
+            self.worker.core.now = Millis(0).after(elapsed);
+            self.worker.core.micros = (elapsed.subsec_micros() % 1000) as u16;
             for event in &events {
                 self.event(event);
             }
@@ -79,23 +83,28 @@ impl<H: Handler> EventLoop<H> {
             self.admit_arrivals();
             // With more sockets ready than were told, the others are heard before any deadline strikes.
             self.worker.turn(events.iter().count() < EVENTS);
+            turned = Instant::now();
+            self.worker.core.tally.turned(turned - woke);
         }
         Ok(())
     }
 
-    fn timeout(&self) -> Option<Duration> {
+    /// What the worker calls this moment.
+    fn millis(&self, moment: Instant) -> Millis {
+        Millis(0).after(moment.saturating_duration_since(self.start))
+    }
+
+    fn timeout(&self, now: Millis) -> Option<Duration> {
         let accepts = self.listeners.iter().filter_map(Listener::next_try);
         let next = self.worker.next_turn().into_iter().chain(accepts).min()?;
-        Some(Duration::from_millis(
-            next.0.saturating_sub(millis(self.start).0),
-        ))
+        Some(Duration::from_millis(next.0.saturating_sub(now.0)))
     }
 
     fn event(&mut self, event: &Event) {
         match event.token() {
             MAILBOX => {
                 self.worker.open_mail();
-                if self.worker.shutdown.is_some() {
+                if self.worker.leaving.is_some() {
                     self.close_listeners();
                 }
             }
@@ -166,7 +175,8 @@ fn admit<H: Handler>(worker: &mut Worker<H>, poll: &Poll, arrival: Arrival) {
     };
     let interest = Interest::READABLE | Interest::WRITABLE;
     if let Err(error) = poll.registry().register(socket, Token(token.0), interest) {
-        tracing::warn!(%error, "cannot watch a connection");
+        let id = worker.core.id(token.slot());
+        tracing::warn!(%id, %error, "cannot watch a connection");
         worker
             .core
             .end(token.slot(), crate::CloseCause::Reset(error.kind()));
@@ -182,9 +192,4 @@ impl<N> HandOut<N> {
             _ => None,
         }
     }
-}
-
-/// The time since `start`.
-pub(crate) fn millis(start: Instant) -> Millis {
-    Millis(0).after(start.elapsed())
 }

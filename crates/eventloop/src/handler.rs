@@ -3,6 +3,7 @@
 use core::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use wirefan_protocol::handshake::{BadRequest, Reply, Request};
 use wirefan_protocol::{CloseCode, Error, Overdue};
@@ -64,9 +65,16 @@ pub trait Handler: Sized + 'static {
     /// A whole message has come. None comes any more after [`Conn::close`].
     fn message(&mut self, conn: &mut Conn<'_, Self::Peer>, message: Message<'_>);
 
-    /// The backlog fell below the low mark, after it had passed the high one or a message had been dropped.
+    /// The backlog fell below the low mark, after it had passed the high one or a message had been dropped; where a
+    /// [policy](crate::Policy) dropped it, when nothing waits any more.
     fn drained(&mut self, conn: &mut Conn<'_, Self::Peer>) {
         let _ = conn;
+    }
+
+    /// A pong has come. `rtt` is how long it took where it answers the loop's own ping or [`Conn::ping`]; where it is
+    /// `None`, the pong answers [`Conn::send_ping`] or nothing at all.
+    fn pong(&mut self, conn: &mut Conn<'_, Self::Peer>, payload: &[u8], rtt: Option<Duration>) {
+        let _ = (conn, payload, rtt);
     }
 
     /// The timer set with [`Conn::set_timer`] is due.
@@ -210,11 +218,14 @@ impl CloseCause {
             Self::WeClosed { .. } => "we_closed",
             Self::Protocol(_) => "protocol_error",
             Self::Lost => "lost",
+            // What the system says where TCP_USER_TIMEOUT is over.
+            Self::Reset(io::ErrorKind::TimedOut) => "write_stalled",
             Self::Reset(_) => "reset",
             Self::Timeout(Overdue::Handshake) => "handshake_timeout",
             Self::Timeout(Overdue::Pong) => "pong_timeout",
             Self::Timeout(Overdue::Idle) => "idle_timeout",
             Self::Timeout(Overdue::Close) => "close_timeout",
+            Self::Timeout(Overdue::Lifetime) => "lifetime_over",
             Self::SlowReader => "slow_reader",
             Self::Shutdown => "shutdown",
             Self::Answered(_) => "answered",
@@ -250,6 +261,7 @@ impl fmt::Display for CloseCause {
             Self::Timeout(Overdue::Pong) => f.write_str("no sign of life after a ping"),
             Self::Timeout(Overdue::Idle) => f.write_str("no message for too long"),
             Self::Timeout(Overdue::Close) => f.write_str("closing took too long"),
+            Self::Timeout(Overdue::Lifetime) => f.write_str("lasted as long as it may"),
             Self::SlowReader => f.write_str("reads too slowly"),
             Self::Shutdown => f.write_str("server shuts down"),
             Self::Answered(status) => write!(f, "answered with {status}"),

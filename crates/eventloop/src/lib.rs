@@ -11,8 +11,9 @@
 //! * [`Conn`] is a connection in a handler's hand: send, subscribe, publish, close, pause, set a timer.
 //! * [`Ctx`] is the worker in its hand, for what concerns other connections; [`ConnId`] names one for ever.
 //! * [`Remote`] reaches all that from any thread.
-//! * [`Backpressure`] and [`Timeouts`] say what becomes of peers that are slow or gone; [`CloseCause`] says what became of
-//!   each.
+//! * [`Stats`] is what it counts, and [`View`] a look at what it has, for whoever watches.
+//! * [`Backpressure`], [`Policy`] and [`Timeouts`] say what becomes of peers that are slow or gone; [`CloseCause`] says
+//!   what became of each.
 //!
 //! A broadcast is framed once, and compressed once, whoever listens; an idle connection owns no buffer. The order in
 //! which messages arrive is promised: each member of a topic sees every publisher's messages in the order published, and
@@ -27,47 +28,64 @@ mod directory;
 mod event_loop;
 mod fan_out;
 mod handler;
+mod histogram;
+mod jitter;
 mod lane;
+mod leaving;
 mod listener;
 mod mailbox;
 mod outbox;
 mod peer_addr;
+mod policy;
 mod receive;
 mod remote;
+mod round_trip;
 mod send;
 mod server;
 mod settings;
+mod shutdown;
 #[cfg(test)]
 #[cfg(feature = "tls")]
 mod sim;
 mod slot;
 mod slots;
+mod slow_readers;
 mod state;
+mod stats;
+mod tally;
 mod tls;
 mod topics;
 mod transport;
+mod view;
 mod wheel;
 mod worker;
 
 pub use conn::Conn;
 pub use ctx::Ctx;
 pub use handler::{Acceptance, Caller, CloseCause, Decision, Handler, Message, Sent};
+pub use histogram::Histogram;
 pub use mailbox::MailboxFull;
+pub use policy::{Drops, Policy, WhenSlow};
 pub use remote::{Remote, WorkerInfo};
 /// The rustls that [`Tls`] is made for, so that a configuration of one's own is of the same version.
 #[cfg(feature = "tls")]
 pub use rustls;
 pub use server::{Server, ServerBuilder};
 pub use settings::{AtLimit, Backpressure};
-pub use slots::ConnId;
+pub use shutdown::{Departures, Shutdown};
+pub use slots::{ConnId, InvalidConnId};
+pub use stats::{Deflated, DropPolicy, Stats, WorkerStats};
 pub use tls::TlsFailure;
 #[cfg(feature = "tls")]
 pub use tls::{ClientAuth, PemSource, Tls, TlsBuilder, TlsError, TlsSession};
+pub use view::{ConnView, View};
 pub use wirefan_protocol::Timeouts;
 
 /// The examples of the README compile, and those of the pages in docs/ that are about the loop.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../../../docs/slow-readers.md")]
+#[doc = include_str!("../../../docs/deploys.md")]
 #[doc = include_str!("../../../docs/moving-from/tungstenite.md")]
 #[doc = include_str!("../../../docs/moving-from/ws.md")]
 #[doc = include_str!("../../../docs/moving-from/python-websockets.md")]

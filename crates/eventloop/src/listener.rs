@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
-use wirefan_protocol::Millis;
+use wirefan_protocol::{Millis, Timeouts};
 
 use crate::tls::Tls;
 
@@ -24,6 +24,26 @@ pub(crate) const CAN_SHARE: bool = cfg!(any(
     target_os = "android",
     target_os = "freebsd"
 ));
+
+/// What is asked of the system for every socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SocketOptions {
+    /// Others may listen on the same port.
+    pub(crate) reuse_port: bool,
+    /// How long data may go unacknowledged, as it was set; `None`: it was not.
+    pub(crate) user_timeout: Option<Option<Duration>>,
+}
+
+impl SocketOptions {
+    /// Chooses what was not set.
+    pub(crate) fn with_times(self, timeouts: &Timeouts) -> Self {
+        let by_default = || timeouts.ping.map(|ping| ping.saturating_add(timeouts.pong));
+        Self {
+            user_timeout: Some(self.user_timeout.unwrap_or_else(by_default)),
+            ..self
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -50,15 +70,20 @@ pub(crate) fn bind(
     addr: SocketAddr,
     tls: Option<&Tls>,
     workers: usize,
+    options: SocketOptions,
 ) -> io::Result<Vec<Listener>> {
-    // Another server that shares its port would let us in and lose half of its connections to us.
-    let addr = match socket(addr, false)?.local_addr()?.as_socket() {
-        Some(bound) => bound,
-        None => addr,
-    };
+    // Another server that shares its port would let us in and lose half of its connections to us, unless that is wanted.
+    let probe = socket(addr, options.reuse_port)?;
+    let addr = probe.local_addr()?.as_socket().unwrap_or(addr);
+    drop(probe);
     (0..workers)
         .map(|_| {
-            let socket = socket(addr, workers > 1)?;
+            let socket = socket(addr, workers > 1 || options.reuse_port)?;
+            // Accepted sockets inherit this too.
+            #[cfg(target_os = "linux")]
+            if let Some(timeout) = options.user_timeout.flatten() {
+                socket.set_tcp_user_timeout(Some(timeout))?;
+            }
             socket.listen(BACKLOG)?;
             socket.set_nonblocking(true)?;
             Ok(Listener {
@@ -147,7 +172,13 @@ mod tests {
 
     #[test]
     fn port_0_is_the_same_port_for_all_workers() {
-        let listeners = bind(([127, 0, 0, 1], 0).into(), None, 3).unwrap();
+        let listeners = bind(
+            ([127, 0, 0, 1], 0).into(),
+            None,
+            3,
+            SocketOptions::default(),
+        )
+        .unwrap();
         let ports: Vec<u16> = listeners
             .iter()
             .map(|listener| listener.socket.local_addr().unwrap().port())
@@ -160,11 +191,19 @@ mod tests {
 
     #[test]
     fn a_port_that_is_taken_is_an_error_even_if_its_owner_shares_it() {
-        let listeners = bind(([127, 0, 0, 1], 0).into(), None, 2).unwrap();
+        let listeners = bind(
+            ([127, 0, 0, 1], 0).into(),
+            None,
+            2,
+            SocketOptions::default(),
+        )
+        .unwrap();
         let addr = listeners[0].socket.local_addr().unwrap();
         for workers in [1, 2] {
             assert_eq!(
-                bind(addr, None, workers).unwrap_err().kind(),
+                bind(addr, None, workers, SocketOptions::default())
+                    .unwrap_err()
+                    .kind(),
                 io::ErrorKind::AddrInUse
             );
         }
@@ -172,7 +211,14 @@ mod tests {
 
     #[test]
     fn a_batch_leaves_the_rest_for_the_next_turn() {
-        let mut listener = bind(([127, 0, 0, 1], 0).into(), None, 1).unwrap().remove(0);
+        let mut listener = bind(
+            ([127, 0, 0, 1], 0).into(),
+            None,
+            1,
+            SocketOptions::default(),
+        )
+        .unwrap()
+        .remove(0);
         let addr = listener.socket.local_addr().unwrap();
         let _clients: Vec<_> = (0..BATCH + 1)
             .map(|_| StdStream::connect(addr).unwrap())
@@ -182,5 +228,35 @@ mod tests {
         assert_eq!((count, listener.next_try()), (BATCH, Some(Millis(0))));
         listener.accept(Millis(1), |_| count += 1);
         assert_eq!((count, listener.next_try()), (BATCH + 1, None));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn accepted_sockets_inherit_the_user_timeout() {
+        let mut timeouts = Timeouts::default();
+        let set = |options: SocketOptions, timeouts: &Timeouts| {
+            let options = options.with_times(timeouts);
+            let mut listener = bind(([127, 0, 0, 1], 0).into(), None, 1, options)
+                .unwrap()
+                .remove(0);
+            let _client = StdStream::connect(listener.socket.local_addr().unwrap()).unwrap();
+            let mut got = None;
+            listener.accept(Millis(1), |arrival| {
+                let socket = socket2::SockRef::from(&arrival.socket);
+                got = Some(socket.tcp_user_timeout().unwrap());
+            });
+            got.expect("a connection")
+        };
+        let by_default = SocketOptions::default();
+        assert_eq!(set(by_default, &timeouts), Some(Duration::from_secs(35)));
+        timeouts.ping = None;
+        assert_eq!(set(by_default, &timeouts), None);
+        for own in [None, Some(Duration::from_millis(1500))] {
+            let options = SocketOptions {
+                user_timeout: Some(own),
+                ..by_default
+            };
+            assert_eq!(set(options, &Timeouts::default()), own);
+        }
     }
 }

@@ -40,6 +40,7 @@ impl<H: Handler> Worker<H> {
                     && !slot.flags.read_closed;
                 slot.flags.readable = !emptied;
                 slot.liveness.heard(self.core.now);
+                self.core.tally.read += len as u64;
                 self.process(index, len);
                 self.core.read_again(index);
             }
@@ -129,7 +130,7 @@ impl<H: Handler> Worker<H> {
                 }
             }
             Asked::Request(request) => {
-                let decision = if self.shutdown.is_some() {
+                let decision = if self.leaving.is_some() {
                     Decision::Answer(Reply::text(503, "the server shuts down"))
                 } else {
                     self.handler.request(
@@ -200,6 +201,7 @@ impl<H: Handler> Worker<H> {
                 slot.stage = Stage::Open(connection);
                 slot.peer = Some(acceptance.peer);
                 slot.liveness.opened(self.core.now);
+                self.core.tally.opened();
                 self.core.arm(index);
                 self.core.out_head = self.core.out.len();
                 self.with_conn(index, |handler, conn| handler.open(conn));
@@ -209,7 +211,7 @@ impl<H: Handler> Worker<H> {
                 self.answered(index, 426);
             }
             Err(error) => {
-                tracing::error!(%error, "the handler's acceptance cannot be written");
+                tracing::error!(id = %self.core.id(index), %error, "the handler's acceptance cannot be written");
                 self.answer(index, request, &Reply::text(500, "internal error"));
             }
         }
@@ -218,7 +220,7 @@ impl<H: Handler> Worker<H> {
     fn answer(&mut self, index: u32, request: Request<'_>, reply: &Reply<'_>) {
         let mut status = reply.status();
         if let Err(error) = request.clone().respond(reply, &mut self.core.out) {
-            tracing::error!(%error, "the handler's answer cannot be written");
+            tracing::error!(id = %self.core.id(index), %error, "the handler's answer cannot be written");
             status = 500;
             let _ = request.respond(&Reply::text(500, "internal error"), &mut self.core.out);
         }
@@ -251,7 +253,19 @@ impl<H: Handler> Worker<H> {
             let message = match event {
                 Event::Text(text) => Message::Text(text),
                 Event::Binary(data) => Message::Binary(data),
-                Event::Ping(_) | Event::Pong(_) => continue,
+                Event::Ping(_) => continue,
+                Event::Pong(payload) => {
+                    if connection.state() == State::Open && !slot.flags.ended {
+                        let rtt = self.core.measured(index, payload);
+                        let mut conn = Conn {
+                            core: &mut self.core,
+                            slot: index,
+                            peer: &mut peer,
+                        };
+                        self.handler.pong(&mut conn, payload, rtt);
+                    }
+                    continue;
+                }
                 Event::Close(frame) => {
                     slot.flags.peer_closed = true;
                     slot.set_cause(CloseCause::PeerClosed {
@@ -272,6 +286,7 @@ impl<H: Handler> Worker<H> {
                 continue;
             }
             slot.liveness.active(self.core.now);
+            self.core.tally.received += 1;
             let mut conn = Conn {
                 core: &mut self.core,
                 slot: index,

@@ -75,6 +75,10 @@ impl<P> Core<P> {
                     Err(error) => break Err(error),
                 }
             };
+            self.tally.written += match result {
+                Ok(()) => len as u64,
+                Err(_) => written as u64,
+            };
             match result {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -121,26 +125,55 @@ impl<P> Core<P> {
         };
         slot.flags.dirty = false;
         if !slot.waits_to_write() {
+            if slot.flags.owed_drained {
+                // All that waited has become too old, and now there is room.
+                self.drained.push(index);
+            }
             return;
         }
+        let of_topics = slot
+            .outbox
+            .as_ref()
+            .is_some_and(|outbox| outbox.is_of_topics());
+        if of_topics {
+            self.expire_backlog(index);
+        }
+        let held = self.spares.held();
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
         let written = slot.socket.flush().and_then(|flushed| {
             let outbox = slot.outbox.as_mut();
             let reads = outbox.map_or(Ok(false), |outbox| outbox.write(&mut slot.socket))?;
             Ok(flushed || reads)
         });
+        self.tally.written += (held - self.spares.held()) as u64;
+        let reads = matches!(written, Ok(true));
         match written {
             // Nothing else would show that a peer lives from which we do not read, or whose pong has to wait until it has
             // read what lies before our ping.
-            Ok(true) => slot.liveness.heard(self.now),
+            Ok(true) => {
+                slot.liveness.heard(self.now);
+                if self.leaving {
+                    slot.liveness.still_closing(self.now);
+                }
+            }
             Ok(false) => {}
             Err(error) => return self.end(index, CloseCause::Reset(error.kind())),
         }
+        if of_topics {
+            self.hold_backlog(index);
+        }
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
         if let Some(outbox) = slot.outbox.take_if(|outbox| outbox.is_empty()) {
             self.spares.put_back(outbox);
         }
         if slot.backlog() <= self.settings.backpressure.low {
             slot.flags.choked = false;
-            if slot.flags.owed_drained {
+            // What policies drop is not much at any time: it is over when the peer has read everything.
+            if slot.flags.owed_drained && (!of_topics || reads && slot.outbox.is_none()) {
                 self.drained.push(index);
             }
             self.read_again(index);
@@ -222,7 +255,8 @@ impl<P> Core<P> {
             return;
         };
         let due = slot.liveness.poll_timeout(&self.settings.timeouts);
-        let due = due.map_or(slot.timer, |due| due.min(slot.timer));
+        let aged = slot.outbox.as_mut().and_then(|outbox| outbox.deadline());
+        let due = due.into_iter().chain(aged).fold(slot.timer, Millis::min);
         if due < slot.armed {
             slot.armed = self.wheel.insert(index, due);
         }

@@ -9,15 +9,18 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use mio::{Poll, Waker};
-use wirefan_protocol::{Config, Millis, Timeouts};
+use wirefan_protocol::{CloseCode, Config, Millis, Timeouts};
 
 use crate::Handler;
 use crate::directory::Directory;
 use crate::event_loop::{EventLoop, HandOut, MAILBOX};
-use crate::listener::{self, CAN_SHARE};
+use crate::listener::{self, CAN_SHARE, SocketOptions};
 use crate::mailbox::Mailbox;
+use crate::policy::{Policies, Policy};
 use crate::remote::{Remote, WorkerInfo};
 use crate::settings::{Backpressure, Settings};
+use crate::shutdown::{Departures, Shutdown};
+use crate::tally::Board;
 use crate::tls::Tls;
 use crate::worker::{Shared, Worker};
 
@@ -48,18 +51,21 @@ impl<N: Send + 'static> Server<N> {
         self.remote.clone()
     }
 
-    /// Stops accepting, closes every connection with 1001, waits for their ends at most for `grace`, drops the rest,
-    /// and returns when all is over.
+    /// Stops accepting, closes every connection behind what it was sent, waits for their ends as long as it was told to,
+    /// cuts off the rest, and returns when all is over: how they went. A [`Duration`] is the grace, and then all are closed
+    /// at once with 1001; [`Shutdown`] tells more.
     ///
     /// # Errors
     ///
     /// As [`join`](Self::join).
-    pub fn shutdown(self, grace: Duration) -> io::Result<()> {
-        self.remote.shutdown(grace);
-        self.join()
+    pub fn shutdown(self, how: impl Into<Shutdown>) -> io::Result<Departures> {
+        let remote = self.remote.clone();
+        remote.shutdown(how);
+        self.join()?;
+        Ok(remote.departures())
     }
 
-    /// Waits until [`Remote::shutdown`] has ended it.
+    /// Waits until [`Remote::shutdown`] has ended it; [`Remote::departures`] tells how that went.
     ///
     /// # Errors
     ///
@@ -102,9 +108,12 @@ pub struct ServerBuilder {
     protocol: Config,
     timeouts: Timeouts,
     backpressure: Backpressure,
+    policies: Policies,
     max_connections: usize,
     max_mail: usize,
     share_port: bool,
+    lifetime_code: CloseCode,
+    sockets: SocketOptions,
 }
 
 impl Default for ServerBuilder {
@@ -115,9 +124,12 @@ impl Default for ServerBuilder {
             protocol: Config::default(),
             timeouts: Timeouts::default(),
             backpressure: Backpressure::default(),
+            policies: Policies::default(),
             max_connections: 1_000_000,
             max_mail: 16 * 1024 * 1024,
             share_port: CAN_SHARE,
+            lifetime_code: CloseCode::GOING_AWAY,
+            sockets: SocketOptions::default(),
         }
     }
 }
@@ -178,6 +190,19 @@ impl ServerBuilder {
         self
     }
 
+    /// What happens with the messages of a topic that wait for members who read slowly; `choose` is asked on each worker
+    /// when the topic gets its first member there. `None`, the default: what [`backpressure`](Self::backpressure) says.
+    ///
+    /// In a topic with a policy, what waits for a slow reader is never compressed with the topic's history.
+    #[must_use]
+    pub fn topic_policy(
+        mut self,
+        choose: impl Fn(&str) -> Option<Policy> + Send + Sync + 'static,
+    ) -> Self {
+        self.policies = Policies(Some(Arc::new(choose)));
+        self
+    }
+
     /// The most connections on all workers, those in their handshake included; more are answered with 503. Default:
     /// 1,000,000.
     #[must_use]
@@ -202,6 +227,33 @@ impl ServerBuilder {
         self
     }
 
+    /// Lets other servers of the same user listen on the same addresses, now or later (`SO_REUSEPORT`): a new process can
+    /// take over while this one [drains](crate::Remote::shutdown), if both are started so. Default: an address that
+    /// someone else has is an error. Where the system does not share connections out evenly it makes no difference.
+    #[must_use]
+    pub fn reuse_port(mut self, reuse: bool) -> Self {
+        self.sockets.reuse_port = reuse && CAN_SHARE;
+        self
+    }
+
+    /// How long data may be on its way without being acknowledged, or wait for a peer that takes nothing, before the
+    /// system gives the connection up (`TCP_USER_TIMEOUT`, on Linux only); `None`: what the system does by itself, after a
+    /// quarter of an hour. Such an end is [`CloseCause::Reset`](crate::CloseCause::Reset) with
+    /// [`TimedOut`](io::ErrorKind::TimedOut). Default: the time of ping and pong together, which finds quiet peers that
+    /// are gone, so that those with something under way are found as soon.
+    #[must_use]
+    pub fn tcp_user_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.sockets.user_timeout = Some(timeout);
+        self
+    }
+
+    /// The code for connections that have lasted their [lifetime](Timeouts::lifetime). Default: 1001.
+    #[must_use]
+    pub fn lifetime_code(mut self, code: CloseCode) -> Self {
+        self.lifetime_code = code;
+        self
+    }
+
     /// Binds the addresses and starts the workers; `make` makes the handler of each, on its thread.
     ///
     /// # Errors
@@ -221,8 +273,9 @@ impl ServerBuilder {
         let mut listeners: Vec<Vec<_>> = (0..self.workers).map(|_| Vec::new()).collect();
         let mut addrs = Vec::new();
         let sockets = if self.share_port { self.workers } else { 1 };
+        let options = self.sockets.with_times(&self.timeouts);
         for (addr, tls) in &self.listen {
-            let bound = listener::bind(*addr, tls.as_ref(), sockets)?;
+            let bound = listener::bind(*addr, tls.as_ref(), sockets, options)?;
             for (listeners, listener) in listeners.iter_mut().zip(bound) {
                 if listeners.len() == addrs.len() {
                     addrs.push(listener.socket.local_addr()?);
@@ -241,16 +294,22 @@ impl ServerBuilder {
             directory: Arc::new(Directory::new(self.workers)),
             mailboxes,
             connections: Arc::new(AtomicUsize::new(0)),
+            boards: (0..self.workers).map(|_| Board::new()).collect(),
+            draining: Arc::default(),
             settings: Arc::new(Settings {
                 protocol: Arc::new(self.protocol),
                 timeouts: self.timeouts,
                 backpressure: self.backpressure,
+                policies: self.policies,
                 max_connections: self.max_connections,
+                lifetime_code: self.lifetime_code,
             }),
         };
         let remote = Remote {
             mailboxes: Arc::clone(&shared.mailboxes),
             directory: Arc::clone(&shared.directory),
+            boards: Arc::clone(&shared.boards),
+            draining: Arc::clone(&shared.draining),
         };
         let mut threads = Vec::new();
         for ((poll, listeners), index) in polls.into_iter().zip(listeners).zip(0..) {

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use wirefan_protocol::{CloseCode, Frame, Kind, Millis, SendError, SendScratch};
 
 use crate::fan_out::FanOut;
 use crate::mailbox::Post;
 use crate::outbox::Spares;
+use crate::round_trip::PingKey;
 use crate::settings::{AtLimit, Settings};
 use crate::slot::{Slot, Stage};
 use crate::slots::Slots;
+use crate::tally::Tally;
 use crate::topics::{Membership, Topics};
 use crate::wheel::Wheel;
 use crate::{Caller, CloseCause, ConnId, Decision, Sent};
@@ -26,6 +27,9 @@ pub(crate) struct Core<P> {
     pub(crate) worker: u16,
     pub(crate) settings: Arc<Settings>,
     pub(crate) now: Millis,
+    /// The microseconds of `now`, for round-trip times.
+    pub(crate) micros: u16,
+    pub(crate) ping_key: PingKey,
     pub(crate) slots: Slots<Slot<P>>,
     pub(crate) topics: Topics,
     pub(crate) wheel: Wheel,
@@ -43,12 +47,17 @@ pub(crate) struct Core<P> {
     pub(crate) drained: Vec<u32>,
     /// To be taken down.
     pub(crate) ended: Vec<u32>,
+    /// A shutdown has begun: whoever takes what is sent before our Close has time for that until its last moment.
+    pub(crate) leaving: bool,
+    /// To be closed for what waits for them.
+    pub(crate) slow: Vec<(u32, CloseCode)>,
     /// For the other workers, by worker.
     pub(crate) posts: Vec<Vec<Post>>,
     /// Connections that published to other workers in this turn.
     pub(crate) posters: Vec<u32>,
     /// Requests that were held and are decided now.
     pub(crate) decided: Vec<(u32, Decision<P>)>,
+    pub(crate) tally: Tally,
     pub(crate) fan_out: FanOut,
     pub(crate) spares: Spares,
 }
@@ -59,12 +68,15 @@ impl<P> Core<P> {
         workers: usize,
         settings: Arc<Settings>,
         topics: Topics,
+        tally: Tally,
         now: Millis,
     ) -> Self {
         Self {
             worker,
             settings,
             now,
+            micros: 0,
+            ping_key: PingKey::default(),
             slots: Slots::new(),
             topics,
             wheel: Wheel::new(now),
@@ -76,9 +88,12 @@ impl<P> Core<P> {
             again: Vec::new(),
             drained: Vec::new(),
             ended: Vec::new(),
+            leaving: false,
+            slow: Vec::new(),
             posts: (0..workers).map(|_| Vec::new()).collect(),
             posters: Vec::new(),
             decided: Vec::new(),
+            tally,
             fan_out: FanOut::default(),
             spares: Spares::default(),
         }
@@ -122,6 +137,7 @@ impl<P> Core<P> {
             }
             slot.liveness.active(self.now);
             if self.out.len() < OUT_HIGH {
+                self.tally.sent += 1;
                 return Sent::Queued;
             }
             self.flush_current();
@@ -176,12 +192,15 @@ impl<P> Core<P> {
         let mut aside = Vec::new();
         let current = self.current == Some(index);
         let out = if current { &mut self.out } else { &mut aside };
+        let before = out.len();
         if connection
             .send(kind, payload, &mut self.scratch, out)
             .is_err()
         {
             return Sent::Dropped;
         }
+        self.tally.deflated.plain += payload.len() as u64;
+        self.tally.deflated.compressed += (out.len() - before) as u64;
         if !current {
             self.queue(index, aside.into());
         } else if self.out.len() >= OUT_HIGH {
@@ -192,8 +211,11 @@ impl<P> Core<P> {
 
     /// Sends an encoded message, sharing its bytes.
     pub(crate) fn send_frame(&mut self, index: u32, frame: &Frame) -> Sent {
-        if self.current == Some(index) || !self.has_room(index) {
+        if self.current == Some(index) {
             return self.send(index, frame.kind(), frame.payload());
+        }
+        if !self.has_room(index) {
+            return Sent::Dropped;
         }
         let Some(slot) = self.slots.get_mut(index) else {
             return Sent::Dropped;
@@ -250,10 +272,23 @@ impl<P> Core<P> {
     }
 
     /// Publishes to the members of a topic, on all workers; `sender` does not get it.
+    #[inline]
     pub(crate) fn publish(&mut self, name: &str, kind: Kind, payload: &[u8], sender: Option<u32>) {
+        self.publish_with(name, 0, kind, payload, sender);
+    }
+
+    /// The same with a key.
+    pub(crate) fn publish_with(
+        &mut self,
+        name: &str,
+        key: u64,
+        kind: Kind,
+        payload: &[u8],
+        sender: Option<u32>,
+    ) {
         if let Some(topic) = self.topics.find(name) {
             let membership = sender.and_then(|sender| self.membership(sender, topic));
-            self.topics.append(topic, kind, payload, membership);
+            self.topics.append(topic, kind, payload, membership, key);
         }
         let Some(interest) = self.topics.interest(name) else {
             return;
@@ -270,6 +305,7 @@ impl<P> Core<P> {
             self.posts[worker].push(Post::Publish {
                 topic: name.into(),
                 frame: frame.clone(),
+                key,
             });
         }
         if frame.is_some() {
@@ -285,10 +321,10 @@ impl<P> Core<P> {
     }
 
     /// Publishes what came from another worker or thread.
-    pub(crate) fn publish_here(&mut self, name: &str, frame: &Frame) {
+    pub(crate) fn publish_here(&mut self, name: &str, frame: &Frame, key: u64) {
         if let Some(topic) = self.topics.find(name) {
             self.topics
-                .append(topic, frame.kind(), frame.payload(), None);
+                .append(topic, frame.kind(), frame.payload(), None, key);
         }
     }
 
@@ -398,6 +434,7 @@ impl<P> Core<P> {
             backlog += self.out.len();
         }
         if backlog >= self.settings.backpressure.limit.max(1) {
+            self.count_lost(index, 1);
             self.refuse(index);
             return false;
         }
@@ -407,6 +444,7 @@ impl<P> Core<P> {
     /// What the backlog means after sending.
     #[inline]
     fn sent(&mut self, index: u32) -> Sent {
+        self.tally.sent += 1;
         let queued = self
             .slots
             .get(index)
@@ -427,53 +465,7 @@ impl<P> Core<P> {
         let AtLimit::Close(code) = self.settings.backpressure.at_limit else {
             return;
         };
-        if let Some(outbox) = &mut slot.outbox {
-            outbox.discard_unbegun();
-        }
-        if self.current == Some(index) {
-            // With a backlog this is whole frames, none of them begun.
-            self.out.clear();
-        }
-        let _ = self.close(index, code, "reads too slowly", CloseCause::SlowReader);
-    }
-
-    /// Puts what the lanes hold for a connection behind what it was sent, as far as there is room for it.
-    fn settle(&mut self, index: u32) {
-        let Some(slot) = self.slots.get_mut(index) else {
-            return;
-        };
-        if self.topics.pending == 0 || slot.memberships.is_empty() || slot.flags.ended {
-            return;
-        }
-        let mut runs = core::mem::take(&mut self.fan_out.runs);
-        self.topics.runs(&slot.memberships, &mut runs);
-        self.topics.settled(&slot.memberships);
-        if !runs.is_empty() {
-            self.forget_sent(index);
-        }
-        let mut left_out = false;
-        for run in &runs {
-            let bytes = self.topics.bytes(*run);
-            if self.current == Some(index)
-                && self.out.len() + bytes.len() <= OUT_HIGH
-                && self
-                    .slots
-                    .get(index)
-                    .is_some_and(|slot| slot.outbox.is_none())
-            {
-                self.out.extend_from_slice(bytes);
-                continue;
-            }
-            let bytes = Bytes::copy_from_slice(bytes);
-            if self.current == Some(index) {
-                self.flush_current();
-            }
-            left_out |= self.queue_within(index, bytes);
-        }
-        self.fan_out.runs = runs;
-        if left_out {
-            self.lose(index);
-            self.refuse(index);
-        }
+        self.topics.tally.count(|drops| drops.closed += 1);
+        self.close_slow(index, code);
     }
 }

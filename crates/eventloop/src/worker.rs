@@ -5,22 +5,24 @@ use core::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use wirefan_protocol::handshake::{Reply, ServerHandshake};
+use wirefan_protocol::handshake::ServerHandshake;
 use wirefan_protocol::{CloseCode, Due, Millis, Overdue, RecvScratch};
 
 use crate::directory::Directory;
 use crate::lane::Compression;
+use crate::leaving::Leaving;
 use crate::listener::Arrival;
-use crate::mailbox::{Mail, Mailbox, Post};
+use crate::mailbox::{Look, Mail, Mailbox, Post};
 use crate::settings::Settings;
+use crate::shutdown::Draining;
 use crate::slot::{NEVER, Slot, Stage};
 use crate::slots::SlotToken;
 use crate::state::Core;
+use crate::tally::{Board, Now, Tally};
 use crate::topics::Topics;
 use crate::transport::Transport;
-use crate::{CloseCause, Ctx, Decision, Handler};
+use crate::{CloseCause, Ctx, Deflated, Handler, View, jitter};
 
 /// The buffer that all connections of a worker are read into. Fewer and larger reads win at large messages.
 const READ_BUFFER: usize = 512 * 1024;
@@ -29,8 +31,6 @@ const TURNED_AWAY: usize = 256;
 /// For how many turns deadlines wait for sockets that are ready and have not been told: on a busy server there are always
 /// some, but by then each has had its turn.
 const PUT_OFF: u32 = 1000;
-/// How long a shutdown waits for requests that have not come yet.
-const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -43,10 +43,9 @@ pub(crate) struct Worker<H: Handler> {
     pub(crate) core: Core<H::Peer>,
     pub(crate) read_buffer: Vec<u8>,
     pub(crate) scratch: RecvScratch,
-    /// The last moment of a shutdown.
-    pub(crate) shutdown: Option<Millis>,
-    /// The last moment for requests in a shutdown.
-    last_requests: Option<Millis>,
+    /// A shutdown, once it has begun.
+    pub(crate) leaving: Option<Leaving>,
+    pub(crate) draining: Arc<Draining>,
     mailboxes: Arc<[Arc<Mailbox<H::Note>>]>,
     mail: Vec<Mail<H::Note>>,
     /// Connections that wait for another worker's mailbox.
@@ -69,6 +68,8 @@ pub(crate) struct Shared<N> {
     pub(crate) directory: Arc<Directory>,
     pub(crate) mailboxes: Arc<[Arc<Mailbox<N>>]>,
     pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) boards: Arc<[Board]>,
+    pub(crate) draining: Arc<Draining>,
 }
 
 impl<N> Clone for Shared<N> {
@@ -78,6 +79,8 @@ impl<N> Clone for Shared<N> {
             directory: Arc::clone(&self.directory),
             mailboxes: Arc::clone(&self.mailboxes),
             connections: Arc::clone(&self.connections),
+            boards: Arc::clone(&self.boards),
+            draining: Arc::clone(&self.draining),
         }
     }
 }
@@ -95,15 +98,17 @@ pub(crate) struct Ready {
 impl<H: Handler> Worker<H> {
     pub(crate) fn new(index: u16, handler: H, shared: Shared<H::Note>, now: Millis) -> Self {
         let compression = Compression::of(&shared.settings.protocol);
-        let topics = Topics::new(index, shared.directory, compression);
+        let policies = shared.settings.policies.clone();
+        let topics = Topics::new(index, shared.directory, compression, policies);
         let workers = shared.mailboxes.len();
+        let tally = Tally::new(index, shared.boards);
         Self {
             handler,
-            core: Core::new(index, workers, shared.settings, topics, now),
+            core: Core::new(index, workers, shared.settings, topics, tally, now),
             read_buffer: vec![0; READ_BUFFER],
             scratch: RecvScratch::default(),
-            shutdown: None,
-            last_requests: None,
+            leaving: None,
+            draining: shared.draining,
             mailboxes: shared.mailboxes,
             mail: Vec::new(),
             stalled: Vec::new(),
@@ -129,6 +134,10 @@ impl<H: Handler> Worker<H> {
         let handshake = ServerHandshake::new(Arc::clone(&self.core.settings.protocol));
         let slot = Slot::new(socket, addr, Stage::Handshake(handshake), self.core.now);
         let (index, generation) = self.core.slots.insert(slot);
+        let jitter = jitter::of(self.core.id(index));
+        if let Some(slot) = self.core.slots.get_mut(index) {
+            slot.liveness.set_jitter((jitter >> 16) as u16);
+        }
         if counted.is_err() {
             self.turned_away += 1;
             self.turn_away(index, UNAVAILABLE, CloseCause::TooManyConnections);
@@ -147,7 +156,7 @@ impl<H: Handler> Worker<H> {
         };
         slot.flags.readable |= ready.readable || ready.read_closed;
         slot.flags.read_closed |= ready.read_closed;
-        if ready.writable && slot.waits_to_write() {
+        if ready.writable && (slot.waits_to_write() || slot.flags.owed_drained) {
             self.core.write_backlog(index);
         }
         self.read(index);
@@ -176,6 +185,24 @@ impl<H: Handler> Worker<H> {
         }
         self.settle();
         self.post();
+        self.publish_tally();
+    }
+
+    /// Shows other threads what has been counted.
+    fn publish_tally(&self) {
+        let inflated = self.scratch.inflated();
+        let drops = self.core.topics.tally.drops();
+        self.core.tally.publish(Now {
+            sockets: self.core.slots.len(),
+            topics: self.core.topics.len(),
+            backlog: self.core.spares.held(),
+            dropped: [drops.newest, drops.oldest, drops.conflated, drops.expired],
+            deflated: self.core.topics.deflated,
+            inflated: Deflated {
+                plain: inflated.plain,
+                compressed: inflated.compressed,
+            },
+        });
     }
 
     /// Takes the mail out. To be called when the mailbox has woken the worker.
@@ -188,8 +215,8 @@ impl<H: Handler> Worker<H> {
         self.resume_stalled();
         for mail in mail.drain(..) {
             match mail {
-                Mail::Post(Post::Publish { topic, frame }) => {
-                    self.core.publish_here(&topic, &frame);
+                Mail::Post(Post::Publish { topic, frame, key }) => {
+                    self.core.publish_here(&topic, &frame, key);
                 }
                 Mail::Post(Post::Send { to, frame }) => {
                     if let Some(index) = self.core.slots.find(to) {
@@ -208,8 +235,9 @@ impl<H: Handler> Worker<H> {
                         core: &mut self.core,
                     },
                 ),
+                Mail::Inspect(Look(look)) => look(&View::of(&self.core)),
                 Mail::Accepted(arrival) => self.arrivals.push(arrival),
-                Mail::Shutdown(grace) => self.shut_down(grace),
+                Mail::Shutdown(how) => self.shut_down(*how),
             }
         }
         self.mail = mail;
@@ -234,15 +262,13 @@ impl<H: Handler> Worker<H> {
         if !self.core.again.is_empty() || !self.core.drained.is_empty() {
             return Some(self.core.now);
         }
-        [self.core.wheel.next(), self.shutdown, self.last_requests]
-            .into_iter()
-            .flatten()
-            .min()
+        let leaving = self.leaving.as_ref().map(Leaving::next);
+        self.core.wheel.next().into_iter().chain(leaving).min()
     }
 
     /// Whether a shutdown is complete.
     pub(crate) fn is_done(&self) -> bool {
-        self.shutdown.is_some()
+        self.leaving.is_some()
             && self.core.slots.len() == 0
             && self.mailboxes[usize::from(self.core.worker)].end()
     }
@@ -257,6 +283,7 @@ impl<H: Handler> Worker<H> {
             for index in mem::take(&mut self.core.dirty) {
                 self.core.write_backlog(index);
             }
+            self.core.close_slow_readers();
             for index in mem::take(&mut self.core.ended) {
                 self.take_down(index);
             }
@@ -264,6 +291,7 @@ impl<H: Handler> Worker<H> {
             let idle = core.decided.is_empty()
                 && core.topics.busy.is_empty()
                 && core.dirty.is_empty()
+                && core.slow.is_empty()
                 && core.ended.is_empty();
             if idle {
                 return;
@@ -295,13 +323,7 @@ impl<H: Handler> Worker<H> {
             self.expire_slot(index);
         }
         self.expired = expired;
-        if self.last_requests.is_some_and(|last| last <= now) {
-            self.last_requests = None;
-            self.end_all(|stage| matches!(stage, Stage::Handshake(_) | Stage::Held(_)));
-        }
-        if self.shutdown.is_some_and(|last| last <= now) {
-            self.end_all(|_| true);
-        }
+        self.leave_in_time();
     }
 
     fn expire_slot(&mut self, index: u32) {
@@ -318,6 +340,13 @@ impl<H: Handler> Worker<H> {
         if timer {
             slot.timer = NEVER;
         }
+        let aged = slot.outbox.as_mut().and_then(|outbox| outbox.deadline());
+        if aged.is_some_and(|aged| aged <= now) {
+            self.core.write_backlog(index);
+        }
+        let Some(slot) = self.core.slots.get_mut(index) else {
+            return;
+        };
         // What we chose not to read may hold the sign of life.
         if slot.flags.readable && (slot.flags.paused || slot.flags.stalled) {
             slot.liveness.heard(now);
@@ -334,7 +363,7 @@ impl<H: Handler> Worker<H> {
                 if let Some(connection) = self.core.slots.get_mut(index).and_then(Slot::open) {
                     connection.release_compressor();
                 }
-                let _ = self.core.ping(index, b"");
+                let _ = self.core.measure(index);
             }
             Some(Due::GiveUp(overdue)) => self.give_up(index, overdue),
             None => {}
@@ -359,13 +388,25 @@ impl<H: Handler> Worker<H> {
                     cause,
                 );
             }
+            Overdue::Lifetime => {
+                let code = self.core.settings.lifetime_code;
+                let _ = self
+                    .core
+                    .close(index, code, "time for a new connection", cause);
+            }
             Overdue::Pong => {
                 let reason = "no sign of life after a ping";
                 let _ = self.core.close(index, CloseCode::POLICY, reason, cause);
                 self.core.write_backlog(index);
                 self.core.end_as_known(index);
             }
-            Overdue::Close => self.core.end(index, cause),
+            Overdue::Close if self.waits_to_leave(index) => {}
+            Overdue::Close => {
+                if let Some(slot) = self.core.slots.get_mut(index) {
+                    slot.flags.cut = true;
+                }
+                self.core.end(index, cause);
+            }
         }
     }
 
@@ -382,41 +423,6 @@ impl<H: Handler> Worker<H> {
         self.leave_call(index);
     }
 
-    fn shut_down(&mut self, grace: Duration) {
-        let now = self.core.now;
-        self.shutdown = Some(now.after(grace));
-        self.last_requests = Some(now.after(grace.min(LAST_REQUESTS)));
-        // Nothing is opened any more, not even what has been accepted in this turn.
-        let accepts = |decision: &Decision<H::Peer>| matches!(decision, Decision::Accept(_));
-        self.core.decided.retain(|(_, decision)| !accepts(decision));
-        for index in self.core.slots.indices() {
-            match self.core.slots.get(index).map(|slot| &slot.stage) {
-                Some(Stage::Open(_)) => {
-                    let (code, reason) = (CloseCode::GOING_AWAY, "the server shuts down");
-                    let _ = self.core.close(index, code, reason, CloseCause::Shutdown);
-                }
-                Some(Stage::Held(_)) => {
-                    let reply = Reply::text(503, "the server shuts down");
-                    self.core.decided.push((index, Decision::Answer(reply)));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn end_all(&mut self, which: impl Fn(&Stage) -> bool) {
-        for index in self.core.slots.indices() {
-            if self
-                .core
-                .slots
-                .get(index)
-                .is_some_and(|slot| which(&slot.stage))
-            {
-                self.core.end(index, CloseCause::Shutdown);
-            }
-        }
-    }
-
     /// A call with a connection in hand, outside of any read.
     fn call(&mut self, index: u32, call: impl FnOnce(&mut H, &mut crate::Conn<'_, H::Peer>)) {
         self.core.current = Some(index);
@@ -431,6 +437,7 @@ impl<H: Handler> Worker<H> {
         let Some(slot) = self.core.slots.remove(index) else {
             return;
         };
+        self.count_departure(&slot);
         slot.socket.leave();
         let cause = slot.cause.map_or(CloseCause::Lost, |cause| *cause);
         if cause == CloseCause::TooManyConnections {
@@ -438,6 +445,7 @@ impl<H: Handler> Worker<H> {
         } else {
             self.connections.fetch_sub(1, Ordering::SeqCst);
         }
+        self.core.tally.ended(slot.peer.is_some(), &cause);
         self.handler.closed(
             slot.peer,
             caller,

@@ -66,4 +66,6 @@ pub use input::Input;
 pub use keys::MaskKeys;
 pub use liveness::{Due, Liveness, Millis, Overdue, Timeouts};
 pub use mask::apply_mask;
+#[cfg(feature = "deflate")]
+pub use scratch::Inflated;
 pub use scratch::{RecvScratch, Scratch, SendScratch};

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use wirefan_eventloop::{Acceptance, Caller, CloseCause, Conn, Ctx, Decision, Handler, Message};
 use wirefan_protocol::handshake::{Reply, Request};
 
-use crate::static_files::StaticFiles;
 use crate::door::{Call, Doorkeeper, Entry, Guest, Heard, Knock, Verdict, Visitor};
+use crate::static_files::StaticFiles;
 use crate::visits::{Visit, Visits};
 use crate::{page, room, visits};
 
@@ -37,6 +37,13 @@ impl Visitor for Member {
 
     fn room(&self) -> Option<&str> {
         Some(&self.room)
+    }
+}
+
+impl Member {
+    /// What is kept for any connection.
+    pub(crate) fn visit(&self) -> &Visit {
+        &self.visit
     }
 }
 

@@ -3,8 +3,8 @@
 use wirefan_eventloop::{Acceptance, Caller, CloseCause, Conn, Ctx, Decision, Handler, Message};
 use wirefan_protocol::handshake::Request;
 
-use crate::static_files::StaticFiles;
 use crate::door::{Call, Doorkeeper, Entry, Guest, Heard, Knock, Verdict, Visitor};
+use crate::static_files::StaticFiles;
 use crate::visits::{Visit, Visits};
 use crate::{page, visits};
 
@@ -33,6 +33,13 @@ impl Visitor for Speaker {
 
     fn room(&self) -> Option<&str> {
         None
+    }
+}
+
+impl Speaker {
+    /// What is kept for any connection.
+    pub(crate) fn visit(&self) -> &Visit {
+        &self.visit
     }
 }
 

@@ -10,14 +10,18 @@ use tracing_subscriber::filter::Targets;
 use wirefan_eventloop::{AtLimit, Backpressure, Timeouts};
 use wirefan_protocol::{CloseCode, Config};
 
+use crate::admin::AdminOptions;
 use crate::bench::Bench;
 use crate::completions::{Completions, Manual};
 use crate::compression::Compression;
 use crate::config::{CheckConfig, ConfigFile, PrintConfig};
-use crate::health::Health;
 use crate::door::issue::{NewTicket, NewToken};
 use crate::door::options::{DoorContradiction, DoorOptions};
+use crate::endurance::Endurance;
+use crate::health::Health;
+use crate::leaving::Leaving;
 use crate::listen::Listen;
+use crate::slow_readers::SlowReaders;
 use crate::static_files::ServeFiles;
 use crate::tls::TlsOptions;
 use crate::trusted_proxies::TrustedProxyOptions;
@@ -47,7 +51,8 @@ Durations are 500ms, 25s, 2m, 1h; a plain number is seconds.
 Every option of echo and broadcast may be in the environment too (--max-message as WIREFAN_MAX_MESSAGE, several values
 with commas between them), or in the file that --config names. --log may be for all commands.
 Ctrl-C or SIGTERM ends the server gracefully, a second one at once.
-Exit codes: 0 ended as asked, 1 could not run, 2 wrong options, 130 or 143 ended at once.
+Exit codes: 0 ended as asked, 1 could not run, 2 wrong options, 3 ended but had to cut off connections that did
+not leave in time, 130 or 143 ended at once.
 
 `wirefan echo --help`, `wirefan broadcast --help` and `wirefan bench --help` explain every option.";
 
@@ -69,6 +74,18 @@ pub(crate) struct Cli {
     #[arg(long, global = true, env = "WIREFAN_LOG", hide_env_values = true)]
     #[arg(value_name = "FILTER", default_value = "info", value_parser = log::filter)]
     pub(crate) log: Targets,
+
+    /// How to write it
+    ///
+    /// text is for people, json has one object a line for whatever collects logs. docs/metrics.md names the fields.
+    #[arg(
+        long,
+        global = true,
+        env = "WIREFAN_LOG_FORMAT",
+        hide_env_values = true
+    )]
+    #[arg(value_name = "FORMAT", value_enum, default_value_t = log::Format::Text)]
+    pub(crate) log_format: log::Format,
 }
 
 /// What is to be done.
@@ -125,6 +142,9 @@ pub(crate) struct Broadcast {
     /// For clients that show a message when the server has it, or that want one order for their own and others'.
     #[arg(long, help_heading = "Messages")]
     pub(crate) to_sender: bool,
+
+    #[command(flatten)]
+    pub(crate) slow_readers: SlowReaders,
 }
 
 impl Command {
@@ -220,8 +240,8 @@ pub(crate) struct Serve {
 
     /// Time for all connections to end when the server shuts down; 0: none
     ///
-    /// Clients are sent a Close with 1001 and what was sent before it; who is not done in time is dropped. Stay below
-    /// what your supervisor waits before it kills.
+    /// Clients are sent a Close (--shutdown-code) and what was sent before it; who is not done in time is cut off, and
+    /// the exit code is 3. Stay below what your supervisor waits before it kills.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::duration)]
     #[arg(help_heading = "Times")]
     pub(crate) shutdown_grace: Duration,
@@ -251,6 +271,15 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = Policy::Close)]
     #[arg(help_heading = "Slow readers")]
     at_limit: Policy,
+
+    #[command(flatten)]
+    pub(crate) admin: AdminOptions,
+
+    #[command(flatten)]
+    pub(crate) endurance: Endurance,
+
+    #[command(flatten)]
+    pub(crate) leaving: Leaving,
 
     #[command(flatten)]
     compression: Compression,
@@ -352,6 +381,10 @@ impl Serve {
         }
     }
 
+    pub(crate) fn max_message(&self) -> usize {
+        self.max_message
+    }
+
     pub(crate) fn protocol(&self) -> Config {
         let mut config = Config::default();
         config.max_message = self.max_message;
@@ -367,6 +400,7 @@ impl Serve {
         timeouts.pong = self.pong_timeout;
         timeouts.idle = unless_zero(self.idle_timeout);
         timeouts.close = self.close_timeout;
+        self.endurance.set(&mut timeouts);
         timeouts
     }
 
@@ -467,6 +501,7 @@ mod tests {
                 Duration::from_millis(4)
             )
         );
+        assert_eq!((times.lifetime, times.jitter), (None, 20));
         let marks = serve.backpressure();
         assert_eq!((marks.low, marks.high, marks.limit), (1024, 2048, 3072));
         assert_eq!(marks.at_limit, AtLimit::Drop);

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use wirefan_admission::AddressLimits;
-use wirefan_eventloop::{Server, ServerBuilder, Tls, TlsError};
+use wirefan_eventloop::{Departures, Server, ServerBuilder, Tls, TlsError};
 
+use crate::admin::{self, AdminError};
 use crate::broadcast::Broadcast;
 use crate::config::Configuration;
 use crate::door::{Door, DoorError, Doorkeeper, Verdict};
@@ -40,6 +41,8 @@ pub(crate) enum RunError {
     Tls(TlsError),
     /// A certificate cannot be made.
     SelfSigned(SelfSignedError),
+    /// There cannot be an admin listener.
+    Admin(AdminError),
     /// The server could not start or go on.
     Loop(io::Error),
 }
@@ -78,6 +81,7 @@ impl fmt::Display for RunError {
             Self::Door(error) => write!(f, "{error}"),
             Self::Tls(error) => write!(f, "{error}"),
             Self::SelfSigned(error) => write!(f, "{error}"),
+            Self::Admin(error) => write!(f, "{error}"),
             Self::Loop(error) => write!(f, "the server cannot run: {error}"),
         }
     }
@@ -86,7 +90,7 @@ impl fmt::Display for RunError {
 impl core::error::Error for RunError {}
 
 /// Sends messages back until a signal ends it.
-pub(crate) fn echo(serve: &Serve) -> Result<(), RunError> {
+pub(crate) fn echo(serve: &Serve) -> Result<Departures, RunError> {
     let visits = Visits::default();
     let (counts, subprotocols) = (visits.clone(), Subprotocols::new(&serve.subprotocol));
     let files = serve.files.read().map_err(RunError::Files)?;
@@ -100,12 +104,14 @@ pub(crate) fn echo(serve: &Serve) -> Result<(), RunError> {
 }
 
 /// Sends messages on until a signal ends it.
-pub(crate) fn broadcast(options: &options::Broadcast) -> Result<(), RunError> {
+pub(crate) fn broadcast(options: &options::Broadcast) -> Result<Departures, RunError> {
     let (serve, visits) = (&options.serve, Visits::default());
     let (counts, subprotocols) = (visits.clone(), Subprotocols::new(&serve.subprotocol));
     let to_sender = options.to_sender;
     let files = serve.files.read().map_err(RunError::Files)?;
+    let policy = options.slow_readers.policy();
     run(serve, visits, |builder, door| {
+        let builder = builder.topic_policy(move |_| policy);
         builder.start(move |worker| Broadcast {
             to_sender,
             door: Doorkeeper::new(Arc::clone(&door), subprotocols.clone(), worker.remote),
@@ -119,13 +125,14 @@ fn run(
     serve: &Serve,
     visits: Visits,
     start: impl FnOnce(ServerBuilder, Arc<Door>) -> io::Result<Server<Verdict>>,
-) -> Result<(), RunError> {
+) -> Result<Departures, RunError> {
     #[cfg(unix)]
     let configuration = Configuration::of(serve);
     let (files, authorities) = (serve.tls.files(), serve.door.files());
     #[cfg(unix)]
-    let signals = crate::signals::catch(files.is_some() || authorities.is_some() || configuration.is_some())
-        .map_err(RunError::Signals)?;
+    let signals =
+        crate::signals::catch(files.is_some() || authorities.is_some() || configuration.is_some())
+            .map_err(RunError::Signals)?;
     let addrs = resolve(&serve.listen())?;
     // Before they are used: what changes from now on is noticed.
     let files = serve.tls.files().map(|files| (files.contents(), files));
@@ -134,6 +141,7 @@ fn run(
     let door = Arc::new(
         Door::new(&serve.door, &serve.proxies, AddressLimits::default()).map_err(RunError::Door)?,
     );
+    let admin = admin::Plan::of(&serve.admin).map_err(RunError::Admin)?;
     let server = builder(serve, &addrs, tls.as_ref())
         .map_err(RunError::Loop)
         .and_then(|builder| {
@@ -146,6 +154,10 @@ fn run(
             within_reach(*addr)
         );
     }
+    let admin = admin
+        .map(|plan| plan.start(server.remote(), serve.max_message()))
+        .transpose()
+        .map_err(RunError::Admin)?;
     let secure = server.addrs().iter().zip(&addrs).find(|(_, (_, tls))| *tls);
     let written = match (&made, secure) {
         (Some(made), Some((addr, _))) => Some(tell_how_to_trust(made, *addr)?),
@@ -162,20 +174,39 @@ fn run(
     crate::signals::watch(
         signals,
         server.remote(),
-        serve.shutdown_grace,
+        serve.leaving.shutdown(serve.shutdown_grace),
         visits.clone(),
         reload,
         configuration,
     );
+    let remote = server.remote();
     let ended = server.join();
+    if let Some(admin) = admin {
+        admin.end();
+    }
     if let Some(folder) = written.as_deref().and_then(Path::parent) {
         // It is of no use any more.
         let _ = fs::remove_dir_all(folder);
     }
     ended.map_err(RunError::Loop)?;
     let (connections, messages) = visits.totals();
-    tracing::info!(connections, messages, "ended");
-    Ok(())
+    let departures = remote.departures();
+    let Departures {
+        left, lost, cut, ..
+    } = departures;
+    if departures.is_clean() {
+        tracing::info!(connections, messages, left, lost, "ended");
+    } else {
+        tracing::warn!(
+            connections,
+            messages,
+            left,
+            lost,
+            cut,
+            "ended, and had to cut off connections"
+        );
+    }
+    Ok(departures)
 }
 
 /// What TLS is spoken with, and the certificate if it is one of ours.
@@ -256,7 +287,10 @@ fn builder(
         .max_connections(connections)
         .protocol(serve.protocol())
         .timeouts(serve.timeouts())
-        .backpressure(serve.backpressure());
+        .backpressure(serve.backpressure())
+        .lifetime_code(serve.leaving.code())
+        .reuse_port(serve.leaving.reuse_port);
+    builder = serve.endurance.build(builder);
     for (addr, over_tls) in addrs {
         builder = match tls.filter(|_| *over_tls) {
             Some(tls) => builder.listen_tls(addr, tls)?,

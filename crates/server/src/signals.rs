@@ -1,13 +1,12 @@
-//! SIGINT and SIGTERM: the first ends the server gracefully, the second at once. SIGHUP: the configuration, certificates,
-//! tokens and their keys are read again.
+//! SIGINT and SIGTERM: the first has all connections leave and the server end, the second ends it at once. SIGHUP: the
+//! configuration, certificates, tokens and their keys are read again.
 
-use core::time::Duration;
 use std::sync::mpsc::Sender;
 use std::{io, process, thread};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use wirefan_eventloop::Remote;
+use wirefan_eventloop::{Remote, Shutdown};
 
 use crate::config::Configuration;
 use crate::visits::Visits;
@@ -23,7 +22,7 @@ pub(crate) fn catch(reload: bool) -> io::Result<Signals> {
 pub(crate) fn watch<N: Send + 'static>(
     mut signals: Signals,
     remote: Remote<N>,
-    grace: Duration,
+    how: Shutdown,
     visits: Visits,
     reload: Vec<Sender<()>>,
     configuration: Option<Configuration>,
@@ -47,10 +46,16 @@ pub(crate) fn watch<N: Send + 'static>(
         };
         tracing::info!(
             connections = visits.open(),
-            "{}: closing all connections with 1001, for at most {grace:?}; once more ends at once",
-            name(first)
+            "{}: closing all connections with {}{}, for at most {:?}; once more ends at once",
+            name(first),
+            how.code,
+            match how.spread.is_zero() {
+                true => String::new(),
+                false => format!(" over {:?}", how.spread),
+            },
+            how.spread.saturating_add(how.grace)
         );
-        remote.shutdown(grace);
+        remote.shutdown(how);
         if let Some(second) = signals.next() {
             tracing::warn!(
                 connections = visits.open(),

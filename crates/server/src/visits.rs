@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wirefan_eventloop::{Caller, CloseCause, Conn, Message};
 
@@ -74,6 +74,16 @@ impl Visit {
             since: Instant::now(),
             messages: 0,
         }
+    }
+
+    /// How long it has lasted.
+    pub(crate) fn lasted(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// The messages that have come.
+    pub(crate) fn messages(&self) -> u64 {
+        self.messages
     }
 
     /// A message has come.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use wirefan_protocol::{Config, DeflateConfig, Millis, Timeouts};
+use wirefan_protocol::{CloseCode, Config, DeflateConfig, Millis, Timeouts};
 
 use super::chance::{Clock, Rng};
 use super::client::{Client, Mood};
@@ -14,8 +14,10 @@ use super::net::{Conduct, Line};
 use super::secure::{self, Secure};
 use crate::directory::Directory;
 use crate::mailbox::Mailbox;
+use crate::policy::Policies;
 use crate::settings::{Backpressure, Settings};
 use crate::slots::SlotToken;
+use crate::tally::Board;
 use crate::tls::TlsStream;
 use crate::transport::Transport;
 use crate::worker::{Ready, Shared, Worker};
@@ -31,6 +33,7 @@ pub(super) struct Setup {
     pub(super) workers: u16,
     pub(super) timeouts: Timeouts,
     pub(super) marks: Backpressure,
+    pub(super) policies: Policies,
     pub(super) max_connections: usize,
     pub(super) max_mail: usize,
     pub(super) max_message: usize,
@@ -48,11 +51,15 @@ pub(super) struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
+        let mut timeouts = Timeouts::default();
+        // Moments are looked at to the millisecond.
+        timeouts.jitter = 0;
         Self {
             seed: 1,
             workers: 1,
-            timeouts: Timeouts::default(),
+            timeouts,
             marks: Backpressure::default(),
+            policies: Policies::default(),
             max_connections: 1000,
             max_mail: 1024 * 1024,
             max_message: 1024 * 1024,
@@ -123,11 +130,15 @@ impl<H: Handler> World<H> {
                 })
                 .collect(),
             connections: Arc::new(AtomicUsize::new(0)),
+            boards: (0..setup.workers).map(|_| Board::new()).collect(),
+            draining: Arc::default(),
             settings: Arc::new(Settings {
                 protocol: Arc::new(protocol),
                 timeouts: setup.timeouts.clone(),
                 backpressure: setup.marks.clone(),
+                policies: setup.policies.clone(),
                 max_connections: setup.max_connections,
+                lifetime_code: CloseCode::GOING_AWAY,
             }),
         };
         let benches = woken
@@ -151,6 +162,8 @@ impl<H: Handler> World<H> {
         let remote = Remote {
             mailboxes: Arc::clone(&shared.mailboxes),
             directory: Arc::clone(&shared.directory),
+            boards: Arc::clone(&shared.boards),
+            draining: Arc::clone(&shared.draining),
         };
         Self {
             rng: Rng::new(setup.seed),

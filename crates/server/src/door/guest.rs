@@ -116,11 +116,15 @@ impl Guest {
 
     /// The caller with the address where they are: behind trusted proxies, what those say.
     pub(crate) fn caller(&self, caller: Caller) -> Caller {
-        let addr = self.behind.as_ref().map(|behind| behind.addr);
         Caller {
-            addr: addr.unwrap_or(caller.addr),
+            addr: self.addr(caller.addr),
             ..caller
         }
+    }
+
+    /// Where they are, if their connection comes from `peer`.
+    pub(crate) fn addr(&self, peer: SocketAddr) -> SocketAddr {
+        self.behind.as_ref().map_or(peer, |behind| behind.addr)
     }
 
     /// Whether the token has yet to come.

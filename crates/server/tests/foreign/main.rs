@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod install;
+mod watched;
 
 use std::path::Path;
 use std::process::{self, Command};
