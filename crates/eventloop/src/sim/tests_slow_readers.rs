@@ -271,7 +271,7 @@ fn messages_of_other_workers_are_conflated_and_outlive_the_topic() {
         let (text, key) = (format!("{number:0>100}"), (number % 3).to_string());
         if number.is_multiple_of(2) {
             world.with_ctx(0, |server| {
-                server.publish_keyed("room", &key, Message::Text(&text))
+                server.publish_keyed("room", &key, Message::Text(&text));
             });
         } else {
             let frame = wirefan_protocol::Frame::text(&text);
