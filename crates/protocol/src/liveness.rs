@@ -401,7 +401,7 @@ mod tests {
         let mut liveness = Liveness::new(Millis(0));
         liveness.set_jitter(u16::MAX);
         liveness.opened(Millis(0));
-        assert_eq!(liveness.poll_timeout(&timeouts), Some(Millis(0)));
+        assert!(liveness.poll_timeout(&timeouts) < Some(Millis(10)));
     }
 
     #[test]
