@@ -255,7 +255,7 @@ impl<P> Core<P> {
             return;
         };
         let due = slot.liveness.poll_timeout(&self.settings.timeouts);
-        let aged = slot.outbox.as_mut().and_then(|outbox| outbox.deadline());
+        let aged = slot.aged();
         let due = due.into_iter().chain(aged).fold(slot.timer, Millis::min);
         if due < slot.armed {
             slot.armed = self.wheel.insert(index, due);

@@ -119,6 +119,15 @@ impl<P> Slot<P> {
         self.outbox.as_ref().map_or(0, |outbox| outbox.backlog()) + self.socket.unsent()
     }
 
+    /// When a message of a topic has waited for too long. Behind our Close everything is sent that was before it.
+    pub(crate) fn aged(&mut self) -> Option<Millis> {
+        self.outbox
+            .as_ref()
+            .filter(|outbox| outbox.is_of_topics())?;
+        self.open()?;
+        self.outbox.as_mut()?.deadline()
+    }
+
     /// Whether something is to be written as soon as the socket takes it.
     #[inline]
     pub(crate) fn waits_to_write(&self) -> bool {

@@ -52,6 +52,7 @@ impl<P> Core<P> {
     /// Before a connection's backlog is written: what has waited for too long is not.
     pub(crate) fn expire_backlog(&mut self, index: u32) {
         if let Some(slot) = self.slots.get_mut(index)
+            && slot.open().is_some()
             && let Some(outbox) = &mut slot.outbox
         {
             if let Err(code) = outbox.expire(self.now) {
@@ -67,15 +68,18 @@ impl<P> Core<P> {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
+        // Behind our Close nothing is added, and what was sent before it is not taken away.
+        if slot.open().is_none() {
+            return;
+        }
         let Some(outbox) = &mut slot.outbox else {
             return;
         };
         if let Err(code) = outbox.hold_to_policies(limit) {
             self.slow.push((index, code));
         }
-        let ages = outbox.deadline().is_some();
         note_drops(slot);
-        if ages {
+        if slot.aged().is_some() {
             self.arm(index);
         }
     }
@@ -92,6 +96,10 @@ impl<P> Core<P> {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
+        // It may have been closed meanwhile, and a Close wait for it.
+        if slot.open().is_none() {
+            return;
+        }
         if let Some(outbox) = &mut slot.outbox {
             outbox.discard_unbegun();
         }

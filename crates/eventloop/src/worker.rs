@@ -158,6 +158,8 @@ impl<H: Handler> Worker<H> {
         slot.flags.read_closed |= ready.read_closed;
         if ready.writable && (slot.waits_to_write() || slot.flags.owed_drained) {
             self.core.write_backlog(index);
+            // What is sent to it from now on would come behind a gap.
+            self.core.close_slow_readers();
         }
         self.read(index);
     }
@@ -280,6 +282,7 @@ impl<H: Handler> Worker<H> {
                 self.decide(index, decision);
             }
             self.core.fan_out();
+            self.core.close_slow_readers();
             for index in mem::take(&mut self.core.dirty) {
                 self.core.write_backlog(index);
             }
@@ -340,8 +343,7 @@ impl<H: Handler> Worker<H> {
         if timer {
             slot.timer = NEVER;
         }
-        let aged = slot.outbox.as_mut().and_then(|outbox| outbox.deadline());
-        if aged.is_some_and(|aged| aged <= now) {
+        if slot.aged().is_some_and(|aged| aged <= now) {
             self.core.write_backlog(index);
         }
         let Some(slot) = self.core.slots.get_mut(index) else {

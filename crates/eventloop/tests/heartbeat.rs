@@ -2,8 +2,11 @@
 
 mod common;
 
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use common::PATIENCE;
 use common::client::{Client, Received, frame};
 use common::server::{App, Seen, TestServer};
 use wirefan_eventloop::{CloseCause, Conn, Timeouts};
@@ -64,18 +67,21 @@ fn the_loop_s_own_pings_are_measured_and_nothing_else_counts() {
 #[test]
 fn an_answer_that_is_late_shows_it() {
     const LATE: Duration = Duration::from_millis(400);
-    let app = App::echo().on_message(|conn, _| {
+    let (tell, told) = mpsc::channel();
+    let app = App::echo().on_message(move |conn, _| {
         conn.ping().expect("a ping");
         conn.send_ping(b"mine").expect("a ping");
+        tell.send(()).expect("the test");
     });
     let server = TestServer::start(app, |builder| builder.timeouts(quiet()));
     let mut client = server.client("/");
     client.send_text("go");
+    told.recv_timeout(PATIENCE).expect("the ping");
     // The client answers where it reads.
-    std::thread::sleep(LATE);
+    thread::sleep(LATE);
     assert!(matches!(client.next(), Received::Ping(_)));
     let (_, rtt) = pong(&server);
-    assert!(rtt.expect("a round-trip time") >= LATE - Duration::from_millis(50));
+    assert!(rtt.expect("a round-trip time") >= LATE);
     assert_eq!(client.next(), Received::Ping(b"mine".into()));
     assert_eq!(pong(&server), (b"mine".to_vec(), None));
 }
@@ -93,7 +99,7 @@ fn connections_that_came_together_are_not_pinged_together() {
         .map(|_| {
             let mut client = server.client("/");
             let begin = Instant::now();
-            std::thread::spawn(move || {
+            thread::spawn(move || {
                 assert!(matches!(client.next(), Received::Ping(_)));
                 begin.elapsed()
             })
@@ -101,9 +107,8 @@ fn connections_that_came_together_are_not_pinged_together() {
         .collect();
     let mut waits: Vec<Duration> = waits.into_iter().map(|wait| wait.join().unwrap()).collect();
     waits.sort_unstable();
-    assert!(waits[0] >= Duration::from_millis(900), "{waits:?}");
     let between = waits[CLIENTS - 1] - waits[0];
-    assert!(between >= Duration::from_millis(500), "{waits:?}");
+    assert!(between >= Duration::from_millis(200), "{waits:?}");
 }
 
 fn busy(client: &mut Client) -> (Option<CloseCode>, String) {

@@ -206,6 +206,62 @@ fn a_reader_of_what_is_too_old_is_closed_while_nothing_else_happens() {
     assert_eq!(script.cause("/slow"), CloseCause::SlowReader);
 }
 
+/// What was sent before our Close goes before it, and nothing of either is lost to a policy any more.
+#[test]
+fn behind_our_own_close_policies_do_not_hold() {
+    for when_slow in [CLOSE, WhenSlow::DropOldest] {
+        let mut policy = Policy::new(when_slow);
+        policy.max_age = Some(Duration::from_millis(500));
+        let mut setup = setup(policy);
+        setup.timeouts.close = Duration::from_secs(60);
+        let (script, mut world) = room(setup);
+        publish(&mut world, 0..20);
+        let id = script.id("/slow");
+        world.with_ctx(0, |server| server.close(id, CloseCode::NORMAL, ""));
+        let turns = world.benches[0].turns;
+        world.run(5000);
+        assert!(
+            world.benches[0].turns < turns + 20,
+            "it is looked at again and again"
+        );
+        world.clients[0].mood.reads = true;
+        world.run(1000);
+        assert_eq!(numbers(&world, 0), (0..20).collect::<Vec<_>>());
+        assert_eq!(world.clients[0].ending(), (Some(1000), true));
+        assert_eq!(drops(&mut world), Drops::default());
+    }
+}
+
+/// The same where the socket refuses for the first time with our Close among what it is offered.
+#[test]
+fn a_close_is_not_lost_with_what_waits_before_it() {
+    let script = Script::new()
+        .open(|conn| {
+            conn.subscribe("room");
+            conn.subscribe("room too");
+        })
+        .message(|conn, _| {
+            for number in 0..50 {
+                let text = format!("{number:0>100}");
+                conn.publish_all("room", Message::Text(&text));
+            }
+            let _ = conn.close(CloseCode::NORMAL, "");
+        });
+    let mut world = script.world(setup(limited(CLOSE, 500)));
+    world.connect(0, "/speaker");
+    world.run(10);
+    world.clients[0].mood.reads = false;
+    world.clients[0].send_text("go");
+    world.run(10);
+    world.clients[0].mood.reads = true;
+    world.run(1000);
+    let (code, ended) = world.clients[0].ending();
+    let got = numbers(&world, 0);
+    assert_eq!(got, (0..got.len()).collect::<Vec<_>>());
+    assert!(ended && matches!(code, Some(1000 | 1013)), "{code:?}");
+    assert_eq!(got.len() == 50, code == Some(1000));
+}
+
 /// An age of nothing at all is only for what had to wait.
 #[test]
 fn a_busy_turn_is_nobodys_fault() {
@@ -271,7 +327,7 @@ fn messages_of_other_workers_are_conflated_and_outlive_the_topic() {
         let (text, key) = (format!("{number:0>100}"), (number % 3).to_string());
         if number.is_multiple_of(2) {
             world.with_ctx(0, |server| {
-                server.publish_keyed("room", &key, Message::Text(&text))
+                server.publish_keyed("room", &key, Message::Text(&text));
             });
         } else {
             let frame = wirefan_protocol::Frame::text(&text);
