@@ -58,7 +58,7 @@ impl Directory {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "tls"))] // for `sim`
     pub(crate) fn is_empty(&self) -> bool {
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         topics.is_empty()
