@@ -22,7 +22,9 @@ const COUNT: u16 = 128;
 
 /// The entries as the kernel wants them: at the beginning of a page, whatever its size.
 #[repr(C, align(65536))]
-struct Pages([u8; COUNT as usize * size_of::<BufRingEntry>()]);
+struct Pages([u8; ENTRIES]);
+
+const ENTRIES: usize = COUNT as usize * size_of::<BufRingEntry>();
 
 /// A buffer that is ours for now. Lost, it is never filled again, and that is all.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ impl Lending {
     ///
     /// The kernel takes no queues of buffers: it is older than Linux 5.19.
     pub(crate) fn new(uring: &IoUring) -> io::Result<Self> {
-        let pages = Box::leak(Box::new(Pages([0; _])));
+        let pages = Box::leak(Box::new(Pages([0; ENTRIES])));
         let entries = NonNull::from(pages).cast::<BufRingEntry>();
         let address = entries.as_ptr() as u64;
         // SAFETY: `COUNT` entries are there, aligned to a page, and for ever.
