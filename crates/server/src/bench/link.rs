@@ -1,12 +1,12 @@
 //! [`Link`]: one connection of a load, from the dial to its end.
 
-use mio::net::TcpStream;
 use wirefan_protocol::{CloseCode, Connection, Header, Opcode, apply_mask};
 
 use super::dial::Dial;
 use super::incoming::Incoming;
 use super::ledger::Ledger;
 use super::outgoing::Outgoing;
+use super::socket::Socket;
 
 /// What a connection is there for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,9 +24,9 @@ pub(crate) enum Role {
 /// How far a connection is.
 pub(crate) enum Stage {
     Dialling(Box<Dial>),
-    Open(TcpStream),
+    Open(Socket),
     /// Our Close is out.
-    Closing(TcpStream),
+    Closing(Socket),
     Gone,
 }
 

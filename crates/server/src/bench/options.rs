@@ -8,6 +8,7 @@ use std::num::{NonZeroU16, NonZeroU32, NonZeroU64, NonZeroUsize};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::target::Target;
+use super::trust::Trust;
 use crate::quantity;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -88,12 +89,15 @@ pub(crate) fn with_mode(args: impl IntoIterator<Item = OsString>) -> Vec<OsStrin
 /// The options of every mode.
 #[derive(Args, Debug)]
 pub(crate) struct Common {
-    /// Where the server listens: ws://HOST:PORT/PATH, or tcp://HOST:PORT for one that speaks no WebSocket
+    /// Where the server listens: ws:// or wss://HOST:PORT/PATH, or tcp://HOST:PORT for one that speaks no WebSocket
     ///
     /// Behind tcp:// the same request and the same masked frames are sent; the server answers with a 101 for the key
     /// of RFC 6455's example and then gives back every byte as it came. It shows what a server could reach at best.
     #[arg(value_name = "URL", value_parser = Target::parse)]
     pub(crate) url: Target,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
 
     /// Threads that drive the connections
     #[arg(long, value_name = "N", default_value = "1")]

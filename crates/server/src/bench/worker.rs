@@ -176,9 +176,13 @@ impl Worker {
             Stage::Gone => {}
             Stage::Dialling(dial) => {
                 let mut buffer = core::mem::take(&mut self.buffer);
+                let mut now_open = false;
                 match dial.ready(event, &mut buffer) {
                     Ok(None) => {}
-                    Ok(Some(opened)) => self.opened(place, opened, &mut buffer),
+                    Ok(Some(opened)) => {
+                        self.opened(place, opened, &mut buffer);
+                        now_open = true;
+                    }
                     Err(failure) => {
                         self.links[place].stage = Stage::Gone;
                         self.dialling -= 1;
@@ -187,6 +191,13 @@ impl Worker {
                     }
                 }
                 self.buffer = buffer;
+                // Of what TLS has read ahead the poll knows nothing.
+                if now_open
+                    && let Stage::Open(socket) = &self.links[place].stage
+                    && !socket.short_read_drains()
+                {
+                    self.read(place, false);
+                }
             }
             Stage::Open(_) | Stage::Closing(_) => {
                 if event.is_readable() || event.is_read_closed() || event.is_error() {

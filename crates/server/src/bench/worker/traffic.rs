@@ -1,7 +1,7 @@
 //! What a thread does when messages come, and when there is room or time for more.
 
 use core::sync::atomic::Ordering;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use super::Worker;
@@ -15,6 +15,7 @@ impl Worker {
     pub(super) fn read(&mut self, place: usize, ended: bool) {
         let mut buffer = core::mem::take(&mut self.buffer);
         while let Stage::Open(socket) | Stage::Closing(socket) = &mut self.links[place].stage {
+            let drains = socket.short_read_drains();
             match socket.read(&mut buffer) {
                 Ok(0) => {
                     self.end(place, Failure::End);
@@ -22,7 +23,8 @@ impl Worker {
                 }
                 Ok(len) => {
                     self.received(place, &mut buffer[..len]);
-                    if cfg!(target_os = "linux") && len < buffer.len() && !ended {
+                    let drained = drains && len < buffer.len();
+                    if drained && !ended {
                         break;
                     }
                 }
@@ -177,7 +179,15 @@ impl Worker {
         let (Stage::Open(socket) | Stage::Closing(socket)) = &mut link.stage else {
             return;
         };
-        match link.outgoing.flush(socket) {
+        let written = match link.outgoing.flush(socket) {
+            // Nothing of a message may be left, and something of a record.
+            Ok(written) => match socket.flush() {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+                _ => Ok(written),
+            },
+            Err(error) => Err(error),
+        };
+        match written {
             Ok(0) => {}
             Ok(written) => add(&self.meter().bytes_out, written),
             Err(error) => self.end(place, Failure::Broken(error)),
