@@ -190,6 +190,44 @@ fn broadcast_counts_every_delivery() {
 }
 
 #[test]
+fn each_room_gets_its_publisher_and_nobody_elses() {
+    let server = Wirefan::start(&["broadcast", "--workers", "2"]);
+    for args in [
+        "--rooms 3 --subscribers 9",
+        "--rooms 4 --subscribers 8 --threads 3 --in-flight 4 --size 100 --payload utf8",
+        "--rooms 2 --subscribers 4 --compress --size 400",
+    ] {
+        let results = counted("broadcast", server.addr, 200, args);
+        let number = |name: &str| results[name].as_u64().unwrap();
+        assert_eq!(
+            number("messages"),
+            200 * number("subscribers") / number("rooms"),
+            "{results}"
+        );
+        assert_eq!(results["publishers"], results["rooms"]);
+    }
+    // The path ends before the query: all of them meet in one room.
+    let url = format!("ws://{}/room?", server.addr);
+    let output = run(&[
+        "bench",
+        "broadcast",
+        &url,
+        "--rooms",
+        "2",
+        "--subscribers",
+        "4",
+        "--count",
+        "50",
+        "--json",
+    ]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        json(&output)["verify_errors"].as_u64() > Some(0),
+        "{output:?}"
+    );
+}
+
+#[test]
 fn connect_counts_handshakes() {
     let server = Wirefan::start(&["echo"]);
     let results = clean(

@@ -134,7 +134,7 @@ impl Churn {
                 self.dialled += 1;
                 let now = self.task.control.now();
                 let registry = self.task.poll.registry();
-                match self.task.dialler.dial(source, registry, Token(place)) {
+                match self.task.dialler.dial(None, source, registry, Token(place)) {
                     Ok(dial) => self.slots[place] = (Slot::Dialling(dial), now),
                     Err(failure) => self.failed(place, &failure),
                 }

@@ -54,9 +54,10 @@ pub(crate) struct Opened {
 }
 
 impl Dialler {
-    /// Starts to connect.
+    /// Starts to connect, to the room of this number if there are several.
     pub(crate) fn dial(
         &self,
+        room: Option<usize>,
         source: Option<IpAddr>,
         registry: &Registry,
         token: Token,
@@ -72,7 +73,8 @@ impl Dialler {
             Handshake::Raw(Vec::new())
         } else {
             Handshake::Client(Box::new(
-                self.handshake(&mut request).map_err(Failure::Connect)?,
+                self.handshake(room, &mut request)
+                    .map_err(Failure::Connect)?,
             ))
         };
         let connect = || {
@@ -92,8 +94,14 @@ impl Dialler {
     }
 
     /// Writes a request; what is wrong with it is wrong with the URL.
-    pub(crate) fn handshake(&self, request: &mut Vec<u8>) -> io::Result<ClientHandshake> {
-        let asked = ClientRequest::new(&self.target.authority, &self.target.path);
+    pub(crate) fn handshake(
+        &self,
+        room: Option<usize>,
+        request: &mut Vec<u8>,
+    ) -> io::Result<ClientHandshake> {
+        let path = room.map(|room| format!("{}{room}", self.target.path));
+        let path = path.as_deref().unwrap_or(&self.target.path);
+        let asked = ClientRequest::new(&self.target.authority, path);
         ClientHandshake::start(Arc::clone(&self.config), asked, seed()?, request)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
     }

@@ -90,7 +90,7 @@ fn measure(plan: &Plan) -> Result<Results, BenchError> {
     };
     if !dialler.target.raw {
         dialler
-            .handshake(&mut Vec::new())
+            .handshake(None, &mut Vec::new())
             .map_err(|error| BenchError::Url { url: url(), error })?;
     }
     let server = common.server_pid.map(|pid| Process::new(pid.get()));

@@ -47,6 +47,8 @@ pub(crate) struct Task {
     pub(crate) dialler: Arc<Dialler>,
     pub(crate) cargos: Arc<[Arc<Cargo>]>,
     pub(crate) pace: Pace,
+    /// Each publisher has one of its own.
+    pub(crate) rooms: bool,
     /// Its connections in the order in which they are opened, and where each comes from.
     pub(crate) links: Vec<(Role, Option<IpAddr>)>,
     pub(crate) reports: Sender<Report>,
@@ -86,17 +88,17 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(task: Task) -> Self {
-        let subscribers = task
-            .links
-            .iter()
-            .filter(|(role, _)| *role == Role::Subscriber)
-            .count();
-        // As many as there are descriptors.
-        let deliveries = task
-            .control
-            .publishers
-            .iter()
-            .map(|_| Delivery::new(subscribers as u32));
+        // For each publisher; as many as there are descriptors.
+        let mut subscribers = vec![0_u32; task.control.publishers.len()];
+        for (role, _) in &task.links {
+            if let Role::Subscriber(hears) = role {
+                hears
+                    .of_mut(&mut subscribers)
+                    .iter_mut()
+                    .for_each(|it| *it += 1);
+            }
+        }
+        let deliveries = subscribers.into_iter().map(Delivery::new);
         Self {
             links: Vec::with_capacity(task.links.len()),
             senders: Vec::new(),
