@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use crate::error::Error;
@@ -36,8 +38,45 @@ impl Certificate {
             Ok(path.display().to_string())
         };
         Ok(Self {
-            chain: put("certificate.pem", cert.pem())?,
-            key: put("key.pem", signing_key.serialize_pem())?,
+            chain: put("certificate.pem", pem("CERTIFICATE", cert.der()))?,
+            key: put("key.pem", pem("PRIVATE KEY", signing_key.serialized_der()))?,
         })
+    }
+}
+
+/// RFC 7468: lines of 64 characters, which older readers insist on.
+fn pem(what: &str, der: &[u8]) -> String {
+    let mut text = format!("-----BEGIN {what}-----\n");
+    // 48 bytes are 64 characters.
+    for line in der.chunks(48) {
+        BASE64_STANDARD.encode_string(line, &mut text);
+        text.push('\n');
+    }
+    text + &format!("-----END {what}-----\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pem_has_short_lines() {
+        let text = pem("KEY", &[0; 50]);
+        let zeros = "A".repeat(64);
+        assert_eq!(
+            text,
+            format!("-----BEGIN KEY-----\n{zeros}\nAAA=\n-----END KEY-----\n")
+        );
+    }
+
+    #[test]
+    fn a_server_can_use_it() {
+        let folder = std::env::temp_dir().join(format!("wirefan-benches-{}", std::process::id()));
+        let Certificate { chain, key } = Certificate::make(&folder).unwrap();
+        let used = wirefan_eventloop::Tls::builder()
+            .identity_files(chain, key)
+            .and_then(|builder| builder.build());
+        fs::remove_dir_all(&folder).unwrap();
+        used.unwrap();
     }
 }
