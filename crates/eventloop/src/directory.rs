@@ -73,7 +73,7 @@ impl Directory {
         (self.workers > 1).then(|| topics.len())
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "tls"))] // for `sim`
     pub(crate) fn is_empty(&self) -> bool {
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         topics.is_empty()

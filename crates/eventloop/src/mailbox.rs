@@ -165,7 +165,7 @@ impl<N> Mailbox<N> {
     }
 
     /// What lies in it.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "tls"))] // for `sim`
     pub(crate) fn bytes(&self) -> usize {
         self.lock().bytes
     }

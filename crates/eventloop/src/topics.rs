@@ -408,7 +408,7 @@ impl Topics {
     }
 
     /// Whether nothing is kept of any topic.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "tls"))] // for `sim`
     pub(crate) fn is_empty(&self) -> bool {
         self.names.is_empty() && self.list.len() == self.free.len()
     }
