@@ -20,18 +20,23 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::expect_used, clippy::unwrap_used)]
 
+mod admit;
 mod conn;
 
 mod ctx;
 mod directory;
+mod endpoint;
 mod event_loop;
 mod fan_out;
+mod guests;
 mod handler;
 mod lane;
+mod limits;
 mod listener;
 mod mailbox;
 mod outbox;
 mod peer_addr;
+mod proxied;
 mod receive;
 mod remote;
 mod send;
@@ -43,16 +48,23 @@ mod sim;
 mod slot;
 mod slots;
 mod state;
+mod stream;
 mod tls;
 mod topics;
+mod traffic;
 mod transport;
+#[cfg(unix)]
+mod unix_socket;
 mod wheel;
 mod worker;
 
 pub use conn::Conn;
 pub use ctx::Ctx;
-pub use handler::{Acceptance, Caller, CloseCause, Decision, Handler, Message, Sent};
+pub use endpoint::{Endpoint, ListenAddr};
+pub use handler::{Acceptance, Caller, CloseCause, Decision, Handler, Message, Sent, Via};
+pub use limits::{Limits, OverRate};
 pub use mailbox::MailboxFull;
+pub use proxied::ProxyFailure;
 pub use remote::{Remote, WorkerInfo};
 /// The rustls that [`Tls`] is made for, so that a configuration of one's own is of the same version.
 #[cfg(feature = "tls")]
@@ -63,6 +75,8 @@ pub use slots::ConnId;
 pub use tls::TlsFailure;
 #[cfg(feature = "tls")]
 pub use tls::{ClientAuth, PemSource, Tls, TlsBuilder, TlsError, TlsSession};
+/// The crate that [`Limits`] and [`Endpoint::proxy_protocol`] are made with.
+pub use wirefan_admission as admission;
 pub use wirefan_protocol::Timeouts;
 
 /// The examples of the README compile, and those of the pages in docs/ that are about the loop.

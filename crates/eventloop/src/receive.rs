@@ -21,13 +21,23 @@ const UPGRADE_REQUIRED: &[u8] = b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: webs
 impl<H: Handler> Worker<H> {
     /// Reads once from a connection, and has the handler see all of it.
     pub(crate) fn read(&mut self, index: u32) {
+        let mut room = self.read_buffer.len();
+        if self.core.settings.admission.metered {
+            if self.take_up(index) {
+                return;
+            }
+            room = self.core.metered_room(index, room);
+        }
         let Some(slot) = self.core.slots.get_mut(index) else {
             return;
         };
         if !slot.wants_read() {
             return;
         }
-        match slot.socket.read(&mut self.read_buffer) {
+        if let Stage::Proxied(_) = slot.stage {
+            return self.read_proxy_header(index);
+        }
+        match slot.socket.read(&mut self.read_buffer[..room]) {
             Ok(0) => {
                 slot.flags.at_end = true;
                 slot.flags.readable = false;
@@ -35,9 +45,8 @@ impl<H: Handler> Worker<H> {
             }
             Ok(len) => {
                 // Where a short read has emptied the socket, the next look would only cost a system call.
-                let emptied = len < self.read_buffer.len()
-                    && slot.socket.short_read_drains()
-                    && !slot.flags.read_closed;
+                let emptied =
+                    len < room && slot.socket.short_read_drains() && !slot.flags.read_closed;
                 slot.flags.readable = !emptied;
                 slot.liveness.heard(self.core.now);
                 self.process(index, len);
@@ -89,7 +98,7 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Hands `input` to whatever the connection is by now.
-    fn drive(&mut self, index: u32, mut input: Input<'_>) {
+    pub(crate) fn drive(&mut self, index: u32, mut input: Input<'_>) {
         if let Some(slot) = self.core.slots.get_mut(index)
             && let Stage::Handshake(_) = slot.stage
             && let Stage::Handshake(handshake) = mem::replace(&mut slot.stage, Stage::Draining)
@@ -200,6 +209,7 @@ impl<H: Handler> Worker<H> {
                 slot.stage = Stage::Open(connection);
                 slot.peer = Some(acceptance.peer);
                 slot.liveness.opened(self.core.now);
+                self.count_open(index);
                 self.core.arm(index);
                 self.core.out_head = self.core.out.len();
                 self.with_conn(index, |handler, conn| handler.open(conn));
@@ -239,6 +249,7 @@ impl<H: Handler> Worker<H> {
             let _ = input.into_rest();
             return;
         };
+        let metered = self.core.settings.admission.metered;
         while let Some(slot) = self.core.slots.get_mut(index) {
             let Stage::Open(connection) = &mut slot.stage else {
                 break;
@@ -272,6 +283,9 @@ impl<H: Handler> Worker<H> {
                 continue;
             }
             slot.liveness.active(self.core.now);
+            if metered && !self.core.count_message(index, message.parts().1.len()) {
+                continue;
+            }
             let mut conn = Conn {
                 core: &mut self.core,
                 slot: index,
@@ -280,6 +294,9 @@ impl<H: Handler> Worker<H> {
             self.handler.message(&mut conn, message);
             if self.core.out.len() >= OUT_HIGH {
                 self.core.flush_current();
+            }
+            if metered && self.core.hold_rest(index, &mut input) {
+                break;
             }
         }
         let _ = input.into_rest();
@@ -310,7 +327,7 @@ impl<H: Handler> Worker<H> {
                 }
                 lost
             }
-            Stage::Handshake(_) | Stage::Held(_) => true,
+            Stage::Proxied(_) | Stage::Handshake(_) | Stage::Held(_) => true,
             // A client may end its side behind a request and still read the answer.
             Stage::Draining => slot.flags.shut,
         };

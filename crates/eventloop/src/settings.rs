@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use wirefan_protocol::{CloseCode, Config, Timeouts};
 
+use crate::limits::Admission;
+
 /// When a peer counts as slow, and what follows. Each mark is in bytes of one connection's backlog: what the
 /// application sent and the socket refused.
 ///
@@ -50,4 +52,5 @@ pub(crate) struct Settings {
     pub(crate) timeouts: Timeouts,
     pub(crate) backpressure: Backpressure,
     pub(crate) max_connections: usize,
+    pub(crate) admission: Admission,
 }

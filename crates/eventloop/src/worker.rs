@@ -2,14 +2,14 @@
 //! from outside, so that a test can be all of them.
 
 use core::mem;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use wirefan_protocol::handshake::{Reply, ServerHandshake};
+use wirefan_protocol::handshake::Reply;
 use wirefan_protocol::{CloseCode, Due, Millis, Overdue, RecvScratch};
 
+use crate::admit::Refusals;
 use crate::directory::Directory;
 use crate::lane::Compression;
 use crate::listener::Arrival;
@@ -19,13 +19,10 @@ use crate::slot::{NEVER, Slot, Stage};
 use crate::slots::SlotToken;
 use crate::state::Core;
 use crate::topics::Topics;
-use crate::transport::Transport;
 use crate::{CloseCause, Ctx, Decision, Handler};
 
 /// The buffer that all connections of a worker are read into. Fewer and larger reads win at large messages.
 const READ_BUFFER: usize = 512 * 1024;
-/// Connections over the limit that a worker keeps until they have read their 503; what comes beyond is dropped at once.
-const TURNED_AWAY: usize = 256;
 /// For how many turns deadlines wait for sockets that are ready and have not been told: on a busy server there are always
 /// some, but by then each has had its turn.
 const PUT_OFF: u32 = 1000;
@@ -34,8 +31,6 @@ const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-const UNAVAILABLE: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 #[derive(Debug)]
 pub(crate) struct Worker<H: Handler> {
@@ -57,9 +52,8 @@ pub(crate) struct Worker<H: Handler> {
     /// For how many turns deadlines have waited for sockets that may show a sign of life.
     put_off: u32,
     /// Connections on all workers.
-    connections: Arc<AtomicUsize>,
-    /// Connections of this worker that are not among these, for there were too many.
-    turned_away: usize,
+    pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) refusals: Refusals,
 }
 
 /// What a worker shares with the others.
@@ -111,30 +105,8 @@ impl<H: Handler> Worker<H> {
             expired: Vec::new(),
             put_off: 0,
             connections: shared.connections,
-            turned_away: 0,
+            refusals: Refusals::new(now),
         }
-    }
-
-    /// Takes a new connection in, for which readiness is to be told with the token; `None`: there are far too many.
-    pub(crate) fn admit(&mut self, socket: Transport, addr: SocketAddr) -> Option<SlotToken> {
-        let limit = self.core.settings.max_connections;
-        let counted =
-            self.connections
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |connections| {
-                    (connections < limit).then_some(connections + 1)
-                });
-        if counted.is_err() && self.turned_away >= TURNED_AWAY {
-            return None;
-        }
-        let handshake = ServerHandshake::new(Arc::clone(&self.core.settings.protocol));
-        let slot = Slot::new(socket, addr, Stage::Handshake(handshake), self.core.now);
-        let (index, generation) = self.core.slots.insert(slot);
-        if counted.is_err() {
-            self.turned_away += 1;
-            self.turn_away(index, UNAVAILABLE, CloseCause::TooManyConnections);
-        }
-        self.core.arm(index);
-        Some(SlotToken::new(index, generation))
     }
 
     /// A socket is ready.
@@ -156,6 +128,7 @@ impl<H: Handler> Worker<H> {
     /// All that a turn does behind the sockets that are ready. `deadlines`: no other socket is ready that could still
     /// show a sign of life.
     pub(crate) fn turn(&mut self, deadlines: bool) {
+        self.release_throttled();
         for index in mem::take(&mut self.core.again) {
             if let Some(slot) = self.core.slots.get_mut(index) {
                 slot.flags.again = false;
@@ -234,10 +207,16 @@ impl<H: Handler> Worker<H> {
         if !self.core.again.is_empty() || !self.core.drained.is_empty() {
             return Some(self.core.now);
         }
-        [self.core.wheel.next(), self.shutdown, self.last_requests]
-            .into_iter()
-            .flatten()
-            .min()
+        let throttled = self.core.guests.next();
+        [
+            self.core.wheel.next(),
+            throttled,
+            self.shutdown,
+            self.last_requests,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Whether a shutdown is complete.
@@ -297,7 +276,12 @@ impl<H: Handler> Worker<H> {
         self.expired = expired;
         if self.last_requests.is_some_and(|last| last <= now) {
             self.last_requests = None;
-            self.end_all(|stage| matches!(stage, Stage::Handshake(_) | Stage::Held(_)));
+            self.end_all(|stage| {
+                matches!(
+                    stage,
+                    Stage::Proxied(_) | Stage::Handshake(_) | Stage::Held(_)
+                )
+            });
         }
         if self.shutdown.is_some_and(|last| last <= now) {
             self.end_all(|_| true);
@@ -319,7 +303,8 @@ impl<H: Handler> Worker<H> {
             slot.timer = NEVER;
         }
         // What we chose not to read may hold the sign of life.
-        if slot.flags.readable && (slot.flags.paused || slot.flags.stalled) {
+        if slot.flags.readable && (slot.flags.paused || slot.flags.stalled || slot.flags.throttled)
+        {
             slot.liveness.heard(now);
         }
         let due = slot
@@ -350,6 +335,10 @@ impl<H: Handler> Worker<H> {
             Overdue::Handshake if matches!(stage, Some(Stage::Draining)) => {
                 self.core.end(index, cause);
             }
+            // Who has not told whom it is from speaks no HTTP yet.
+            Overdue::Handshake if matches!(stage, Some(Stage::Proxied(_))) => {
+                self.core.end(index, cause);
+            }
             Overdue::Handshake => self.turn_away(index, REQUEST_TIMEOUT, cause),
             Overdue::Idle => {
                 let _ = self.core.close(
@@ -370,7 +359,7 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Answers a connection that has no request with a few bytes of HTTP.
-    fn turn_away(&mut self, index: u32, answer: &'static [u8], cause: CloseCause) {
+    pub(crate) fn turn_away(&mut self, index: u32, answer: &[u8], cause: CloseCause) {
         let Some(slot) = self.core.slots.get_mut(index) else {
             return;
         };
@@ -433,11 +422,8 @@ impl<H: Handler> Worker<H> {
         };
         slot.socket.leave();
         let cause = slot.cause.map_or(CloseCause::Lost, |cause| *cause);
-        if cause == CloseCause::TooManyConnections {
-            self.turned_away -= 1;
-        } else {
-            self.connections.fetch_sub(1, Ordering::SeqCst);
-        }
+        self.core.guests.remove(index);
+        self.uncount(slot.standing);
         self.handler.closed(
             slot.peer,
             caller,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use wirefan_admission::Networks;
 use wirefan_protocol::{Config, DeflateConfig, Millis, Timeouts};
 
 use super::chance::{Clock, Rng};
@@ -13,13 +14,14 @@ use super::client::{Client, Mood};
 use super::net::{Conduct, Line};
 use super::secure::{self, Secure};
 use crate::directory::Directory;
+use crate::limits::Admission;
 use crate::mailbox::Mailbox;
 use crate::settings::{Backpressure, Settings};
 use crate::slots::SlotToken;
 use crate::tls::TlsStream;
 use crate::transport::Transport;
 use crate::worker::{Ready, Shared, Worker};
-use crate::{Ctx, Handler, Remote};
+use crate::{Ctx, Handler, Limits, Remote};
 
 /// Long enough for every deadline of a run.
 const MONTHS: Duration = Duration::from_secs(100 * 24 * 60 * 60);
@@ -32,6 +34,9 @@ pub(super) struct Setup {
     pub(super) timeouts: Timeouts,
     pub(super) marks: Backpressure,
     pub(super) max_connections: usize,
+    pub(super) limits: Limits,
+    /// Everybody comes by way of a proxy, one of these.
+    pub(super) proxies: Option<Networks>,
     pub(super) max_mail: usize,
     pub(super) max_message: usize,
     pub(super) read_buffer: usize,
@@ -54,6 +59,8 @@ impl Default for Setup {
             timeouts: Timeouts::default(),
             marks: Backpressure::default(),
             max_connections: 1000,
+            limits: Limits::default(),
+            proxies: None,
             max_mail: 1024 * 1024,
             max_message: 1024 * 1024,
             read_buffer: 64 * 1024,
@@ -128,6 +135,7 @@ impl<H: Handler> World<H> {
                 timeouts: setup.timeouts.clone(),
                 backpressure: setup.marks.clone(),
                 max_connections: setup.max_connections,
+                admission: Admission::new(setup.limits.clone()),
             }),
         };
         let benches = woken
@@ -314,7 +322,8 @@ impl<H: Handler> World<H> {
                 true => TlsStream::boxed(line.socket(), secure::server()),
                 false => line.socket(),
             };
-            if let Some(token) = bench.worker.admit(Transport::Other(socket), addr) {
+            let (socket, proxies) = (Transport::Other(socket), self.setup.proxies.as_ref());
+            if let Some(token) = bench.worker.admit(socket, Some(addr), proxies) {
                 bench.lines.push((token, line));
             }
         }
