@@ -78,3 +78,29 @@ impl Guests {
         Some((slot, generation))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_counted_costs_128_bytes_and_others_nothing() {
+        assert!(size_of::<Guest>() <= 120);
+        assert_eq!(size_of::<Option<Box<Guest>>>(), 8);
+        let guests = Guests::default();
+        assert_eq!(guests.list.capacity() + guests.waiting.capacity(), 0);
+    }
+
+    #[test]
+    fn they_come_out_in_the_order_of_their_time() {
+        let mut guests = Guests::default();
+        for (until, slot) in [(30, 1), (10, 2), (20, 3)] {
+            guests.wait(Millis(until), slot, 7);
+        }
+        assert_eq!(guests.next(), Some(Millis(10)));
+        assert_eq!(guests.due(Millis(9)), None);
+        let due: Vec<_> = core::iter::from_fn(|| guests.due(Millis(20))).collect();
+        assert_eq!(due, [(2, 7), (3, 7)]);
+        assert_eq!(guests.next(), Some(Millis(30)));
+    }
+}

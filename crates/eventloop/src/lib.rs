@@ -11,6 +11,8 @@
 //! * [`Conn`] is a connection in a handler's hand: send, subscribe, publish, close, pause, set a timer.
 //! * [`Ctx`] is the worker in its hand, for what concerns other connections; [`ConnId`] names one for ever.
 //! * [`Remote`] reaches all that from any thread.
+//! * [`Endpoint`] is what to listen on: an address, a Unix socket, a socket that is open already; over TLS, behind a proxy.
+//! * [`Limits`] says how many may come, how fast, and how much each may send.
 //! * [`Backpressure`] and [`Timeouts`] say what becomes of peers that are slow or gone; [`CloseCause`] says what became of
 //!   each.
 //!
@@ -82,6 +84,7 @@ pub use wirefan_protocol::Timeouts;
 /// The examples of the README compile, and those of the pages in docs/ that are about the loop.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../../../docs/limits.md")]
 #[doc = include_str!("../../../docs/moving-from/tungstenite.md")]
 #[doc = include_str!("../../../docs/moving-from/ws.md")]
 #[doc = include_str!("../../../docs/moving-from/python-websockets.md")]

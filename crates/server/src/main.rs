@@ -1,10 +1,12 @@
 //! `wirefan`: a WebSocket server that echoes or broadcasts, and a load generator. Options in, one run, an exit code out.
 #![forbid(unsafe_code)]
 
+mod admission_limits;
 mod bench;
 mod broadcast;
 mod compression;
 mod echo;
+mod inherited;
 mod limits;
 mod listen;
 mod log;
@@ -19,6 +21,7 @@ mod self_signed;
 mod signals;
 mod subprotocol;
 mod tls;
+mod trusted_proxies;
 mod usage;
 mod visits;
 

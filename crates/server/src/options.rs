@@ -10,10 +10,12 @@ use tracing_subscriber::filter::Targets;
 use wirefan_eventloop::{AtLimit, Backpressure, Timeouts};
 use wirefan_protocol::{CloseCode, Config};
 
+use crate::admission_limits::AdmissionLimits;
 use crate::bench::Bench;
 use crate::compression::Compression;
 use crate::listen::Listen;
 use crate::tls::TlsOptions;
+use crate::trusted_proxies::TrustedProxyOptions;
 use crate::{log, quantity, subprotocol};
 
 const EXAMPLES: &str = "\
@@ -106,8 +108,10 @@ pub(crate) struct Serve {
     ///
     /// HOST:PORT speaks http:// and ws://, wss://HOST:PORT speaks https:// and wss:// and needs a certificate.
     /// `127.0.0.1` is reached from this machine only, `0.0.0.0` and `[::]` from everywhere. Port 0 takes a free one
-    /// and logs it.
-    #[arg(long, value_name = "[wss://]HOST:PORT", value_parser = Listen::parse)]
+    /// and logs it. unix:PATH[,mode=0660] is a Unix socket, for a proxy on this machine. Sockets that systemd has opened
+    /// (LISTEN_FDS) are listened on by themselves, instead of the default; with a certificate those of TCP speak TLS, but
+    /// for those that are named `ws` or `http` (FileDescriptorName=).
+    #[arg(long, value_name = "[wss://]HOST:PORT|unix:PATH", value_parser = Listen::parse)]
     listen: Vec<Listen>,
 
     /// Threads that serve connections, 1 to 1024 [default: one for each core]
@@ -213,6 +217,12 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     pub(crate) tls: TlsOptions,
+
+    #[command(flatten)]
+    pub(crate) admission: AdmissionLimits,
+
+    #[command(flatten)]
+    pub(crate) proxies: TrustedProxyOptions,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -236,6 +246,8 @@ pub(crate) enum Contradiction {
     NoTlsAddress,
     /// Certificates and keys do not come in pairs.
     Unpaired,
+    /// Proxies are to tell whom they speak for, and none is trusted.
+    NoTrustedProxy,
 }
 
 impl fmt::Display for Contradiction {
@@ -254,6 +266,9 @@ impl fmt::Display for Contradiction {
                 "there is a certificate and nothing listens with it: write --listen wss://HOST:PORT"
             }
             Self::Unpaired => "each --tls-cert needs its --tls-key, in the same order",
+            Self::NoTrustedProxy => {
+                "--proxy-protocol needs to know whom to believe: give --trusted-proxy NET, as 10.0.0.0/8 or loopback"
+            }
         })
     }
 }
@@ -275,6 +290,11 @@ impl Serve {
                 true => Contradiction::NoTlsAddress,
                 false => Contradiction::NoCertificate,
             })
+        } else if self.admission.proxy_protocol
+            && self.proxies.networks().is_empty()
+            && self.listen().iter().any(|listen| listen.unix.is_none())
+        {
+            Some(Contradiction::NoTrustedProxy)
         } else {
             None
         }
@@ -287,6 +307,11 @@ impl Serve {
         } else {
             self.listen.clone()
         }
+    }
+
+    /// Whether it was told what to listen on.
+    pub(crate) fn listens_as_told(&self) -> bool {
+        !self.listen.is_empty()
     }
 
     pub(crate) fn workers(&self) -> usize {
