@@ -310,9 +310,10 @@ mod tests {
 
     #[test]
     fn what_does_not_pass_costs_nothing_and_the_largest_passes_in_the_end() {
-        let mut limits = TrafficLimits::default();
-        limits.messages = Some(rate(1, 2));
-        limits.bytes = Some(rate(10, 10));
+        let limits = TrafficLimits {
+            messages: Some(rate(1, 2)),
+            bytes: Some(rate(10, 10)),
+        };
         let mut traffic = Traffic::new(&limits, Millis(0));
         let mut passes = |len, now| traffic.try_message(len, &limits, Millis(now));
         assert!(passes(6, 0));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use core::num::NonZeroU32;
 
-use wirefan_admission::{AddressRefused, Bucket, Networks, Rate};
+use wirefan_admission::{AddressRefused, Bucket, Networks, Permit, Rate};
 use wirefan_protocol::Millis;
 use wirefan_protocol::handshake::ServerHandshake;
 
@@ -38,6 +38,8 @@ pub(crate) enum Refusal {
     Pending,
     /// Its address has had enough.
     Address(AddressRefused),
+    /// It is none of the proxies that alone may come here.
+    Untrusted,
 }
 
 impl Refusal {
@@ -49,19 +51,22 @@ impl Refusal {
                 CloseCause::TooManyHandshakes
             }
             Self::Address(_) => CloseCause::TooManyFromAddress,
+            Self::Untrusted => CloseCause::Proxy(ProxyFailure::Untrusted),
         }
     }
 
-    fn answer(self) -> String {
+    /// What it is told, if anything.
+    fn answer(self) -> Option<String> {
         let (status, after) = match self {
             Self::Connections => ("503 Service Unavailable", 5),
             Self::Pending => ("503 Service Unavailable", 1),
             // RFC 6585 §4.
             Self::Address(why) => ("429 Too Many Requests", why.retry_after_secs()),
+            Self::Untrusted => return None,
         };
-        format!(
+        Some(format!(
             "HTTP/1.1 {status}\r\nRetry-After: {after}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        )
+        ))
     }
 }
 
@@ -112,26 +117,9 @@ impl<H: Handler> Worker<H> {
         proxies: Option<&Networks>,
     ) -> Option<SlotToken> {
         let now = self.core.now;
-        let mut permit = None;
-        let refused = match self.count() {
-            Err(refusal) => Some(refusal),
-            Ok(()) => match (&self.core.settings.admission.addresses, addr) {
-                (Some(addresses), Some(addr))
-                    if proxies.is_none() && !self.core.is_http_proxy(addr.ip()) =>
-                {
-                    match addresses.admit(addr.ip(), now) {
-                        Ok(admitted) => {
-                            permit = Some(admitted);
-                            None
-                        }
-                        Err(why) => {
-                            self.uncount(Standing::Pending);
-                            Some(Refusal::Address(why))
-                        }
-                    }
-                }
-                _ => None,
-            },
+        let (permit, refused) = match self.decide_on(addr, proxies) {
+            Ok(permit) => (permit, None),
+            Err(refusal) => (None, Some(refusal)),
         };
         if let Some(refusal) = refused
             && !self.refusals.may_answer(now)
@@ -152,14 +140,37 @@ impl<H: Handler> Worker<H> {
         }
         if let Some(refusal) = refused {
             self.turn_away_counted(index, refusal);
-        } else if let (Some(proxies), Some(addr)) = (proxies, addr)
-            && !proxies.contains(addr.ip())
-        {
-            let failure = ProxyFailure::Untrusted;
-            self.core.end(index, CloseCause::Proxy(failure));
         }
         self.core.arm(index);
         Some(SlotToken::new(index, generation))
+    }
+
+    /// Counts a new connection, unless it may not come in; for its address too, if that is known and counts.
+    fn decide_on(
+        &self,
+        addr: Option<SocketAddr>,
+        proxies: Option<&Networks>,
+    ) -> Result<Option<Permit>, Refusal> {
+        let Some(addr) = addr.map(|addr| addr.ip()) else {
+            return self.count().map(|()| None);
+        };
+        if proxies.is_some_and(|proxies| !proxies.contains(addr)) {
+            return Err(Refusal::Untrusted);
+        }
+        self.count()?;
+        let admission = &self.core.settings.admission;
+        if let Some(addresses) = &admission.addresses
+            && proxies.is_none()
+            && !admission.limits.proxies.contains(addr)
+        {
+            let admitted = addresses.admit(addr, self.core.now);
+            return admitted.map(Some).map_err(|why| {
+                self.connections.fetch_sub(1, Ordering::SeqCst);
+                admission.leave();
+                Refusal::Address(why)
+            });
+        }
+        Ok(None)
     }
 
     /// Counts one more connection, which is not open yet.
@@ -211,7 +222,10 @@ impl<H: Handler> Worker<H> {
             slot.standing = Standing::TurnedAway;
             self.refusals.waiting += 1;
         }
-        self.turn_away(index, refusal.answer().as_bytes(), refusal.cause());
+        match refusal.answer() {
+            Some(answer) => self.turn_away(index, answer.as_bytes(), refusal.cause()),
+            None => self.core.end(index, refusal.cause()),
+        }
     }
 
     /// A connection is open.
@@ -226,10 +240,6 @@ impl<H: Handler> Worker<H> {
 }
 
 impl<P> Core<P> {
-    fn is_http_proxy(&self, addr: IpAddr) -> bool {
-        self.settings.admission.limits.proxies.contains(addr)
-    }
-
     /// Counts a connection for another address from now on.
     pub(crate) fn count_as(&mut self, index: u32, addr: IpAddr) -> Result<(), AddressRefused> {
         let Some(addresses) = &self.settings.admission.addresses else {

@@ -65,8 +65,9 @@ impl Default for Limits {
 /// What happens to a connection that sends more than [`Limits::traffic`] allows.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum OverRate {
-    /// It is not read from until it has fallen below its rate, for 16 ms at least; what has been read already waits too, 16 KiB
-    /// at most (128 over TLS). Nothing is lost, and a sender that blocks is slowed down.
+    /// It is not read from until it has fallen below its rate, from 16 ms to 30 s; what has been read already waits too, 16 KiB
+    /// at most (128 over TLS). Nothing is lost, and a sender that blocks is slowed down. As long as it waits it is not noticed
+    /// that the peer is gone.
     #[default]
     Delay,
     /// Messages beyond the rate are dropped: the handler does not see them.
@@ -108,6 +109,11 @@ impl Admission {
                 (pending < limit).then_some(pending + 1)
             });
         entered.is_ok()
+    }
+
+    #[cfg(all(test, feature = "tls"))]
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.load(Ordering::SeqCst)
     }
 
     /// One of these is open, or gone.

@@ -28,6 +28,7 @@ impl Stream {
     }
 
     /// Whether it has no address.
+    #[cfg(feature = "tls")]
     pub(crate) fn is_unix(&self) -> bool {
         !matches!(self, Self::Tcp(_))
     }

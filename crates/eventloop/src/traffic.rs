@@ -15,6 +15,8 @@ use crate::{CloseCause, Handler};
 
 /// The shortest wait: several messages at a time cost a turn, not each one.
 const SHORTEST: Duration = Duration::from_millis(16);
+/// The longest wait: then one message is read, whatever is owed, or it is noticed that the peer is gone.
+const LONGEST: Duration = Duration::from_secs(30);
 /// Most bytes read at once from a connection that may have to wait, for the rest of them waits in memory.
 const AT_ONCE: usize = 16 * 1024;
 /// TLS cannot hand out less than its records hold.
@@ -55,7 +57,7 @@ impl<P> Core<P> {
             OverRate::Drop => traffic.try_message(len, &limits.traffic, now),
             OverRate::Delay => {
                 if let Some(until) = traffic.message(len, &limits.traffic, now) {
-                    guest.until = until.max(now.after(SHORTEST));
+                    guest.until = until.clamp(now.after(SHORTEST), now.after(LONGEST));
                     self.throttle(index);
                 }
                 true

@@ -3,7 +3,7 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 use common::client::{Client, dial, read_all, request, upgrade};
@@ -217,7 +217,7 @@ mod over_tls {
         let config = Trust::of(authority).config();
         let name = ServerName::try_from("localhost").expect("a name");
         let mut tls = ClientConnection::new(config, name).expect("a client");
-        let mut stream: TcpStream = dial(server.addrs[1]);
+        let mut stream = dial(server.addrs[1]);
         let mut bytes = v2("198.51.100.7:4711");
         if in_one {
             tls.write_tls(&mut bytes).expect("a hello");

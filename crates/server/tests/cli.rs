@@ -53,6 +53,13 @@ fn help_teaches_every_option() {
             "--backlog-high",
             "--backlog-limit",
             "--at-limit",
+            "--max-connections-per-ip",
+            "--max-handshakes-per-ip",
+            "--max-pending",
+            "--max-messages-per-second",
+            "--max-bytes-per-second",
+            "--over-rate",
+            "--trusted-proxy",
             "--log",
         ] {
             assert!(stdout(&help).contains(&format!("{option} <")), "{option}");

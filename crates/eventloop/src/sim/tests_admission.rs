@@ -175,6 +175,21 @@ fn one_that_goes_while_it_waits_leaves_nothing_behind() {
 }
 
 #[test]
+fn nobody_is_left_alone_for_ever_whatever_is_owed() {
+    let mut setup = Setup::default();
+    setup.limits.traffic.bytes = rate(1, 1);
+    let script = echo();
+    let (mut world, client) = open(&script, setup, "/fast");
+    // Two weeks' worth, and gone.
+    world.clients[client].send_binary(&vec![0; 50_000]);
+    world.run(1000);
+    world.clients[client].reset();
+    world.run(31_000);
+    assert_eq!(script.cause("/fast").name(), "reset");
+    world.assert_empty();
+}
+
+#[test]
 fn drops_are_exact() {
     let script = echo();
     let (mut world, client) = open(&script, metered(10, OverRate::Drop), "/fast");

@@ -392,6 +392,7 @@ impl<H: Handler> World<H> {
             "the directory is not empty"
         );
         assert_eq!(self.shared.connections.load(Ordering::SeqCst), 0);
+        assert_eq!(self.shared.settings.admission.pending(), 0);
     }
 }
 
