@@ -59,6 +59,12 @@ impl Guests {
         }
     }
 
+    /// Whether nothing is kept of anybody.
+    #[cfg(all(test, feature = "tls"))]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.iter().all(Option::is_none)
+    }
+
     /// Has a connection come out of [`due`](Self::due) at `until`.
     pub(crate) fn wait(&mut self, until: Millis, slot: u32, generation: u32) {
         self.waiting.push(Reverse((until, slot, generation)));

@@ -382,6 +382,7 @@ impl<H: Handler> World<H> {
             let core = &mut bench.worker.core;
             assert_eq!(core.slots.len(), 0, "connections are left");
             assert!(core.topics.is_empty(), "topics are left");
+            assert!(core.guests.is_empty(), "something is kept of connections");
             let mut entries = Vec::new();
             core.wheel.expired(core.now.after(MONTHS), &mut entries);
             assert_eq!(core.wheel.next(), None, "deadlines are left");
