@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 
 use clap::{Args, ValueEnum};
-use wirefan_eventloop::admission::{Networks, Rate};
+use wirefan_eventloop::admission::{AddressLimits, Networks, Rate};
 use wirefan_eventloop::{Limits, OverRate};
 
 use crate::quantity::{self, QuantityError};
@@ -76,14 +76,21 @@ fn bytes(text: &str) -> Result<NonZeroU32, QuantityError> {
 }
 
 impl AdmissionLimits {
-    /// What the loop is told. Trusted proxies are no clients: their addresses are not counted.
-    pub(crate) fn limits(&self, proxies: Networks) -> Limits {
-        let mut limits = Limits::default();
-        limits.per_address.connections = self.max_connections_per_ip.map(NonZeroU32::get);
-        limits.per_address.handshakes = self.max_handshakes_per_ip.map(|per_second| {
+    /// What each client address may do.
+    pub(crate) fn per_address(&self) -> AddressLimits {
+        let mut limits = AddressLimits::default();
+        limits.connections = self.max_connections_per_ip.map(NonZeroU32::get);
+        limits.handshakes = self.max_handshakes_per_ip.map(|per_second| {
             let ten = const { NonZeroU32::new(10).unwrap() };
             Rate::new(per_second, per_second.saturating_mul(ten))
         });
+        limits
+    }
+
+    /// What the loop is told. Trusted proxies are no clients: their addresses are not counted.
+    pub(crate) fn limits(&self, proxies: Networks) -> Limits {
+        let mut limits = Limits::default();
+        limits.per_address = self.per_address();
         limits.proxies = proxies;
         limits.pending = self.max_pending.get();
         limits.traffic.messages = self.max_messages_per_second.map(Rate::per_second);
