@@ -78,6 +78,16 @@ impl Endpoint {
         self
     }
 
+    /// Whether somebody else has opened it.
+    pub(crate) fn is_open(&self) -> bool {
+        match self.place {
+            Place::OpenTcp(_) => true,
+            #[cfg(unix)]
+            Place::OpenUnix(_) => true,
+            _ => false,
+        }
+    }
+
     fn at(place: Place) -> Self {
         Self {
             place,
@@ -93,14 +103,15 @@ impl From<SocketAddr> for Endpoint {
     }
 }
 
-/// A socket that listens already, one that was inherited for instance.
+/// A socket that listens already, one that was inherited for instance. When the server shuts down, who waits in its queue is
+/// left to whoever listens there next.
 impl From<TcpListener> for Endpoint {
     fn from(socket: TcpListener) -> Self {
         Self::at(Place::OpenTcp(Arc::new(socket)))
     }
 }
 
-/// A socket that listens already. Its file is left to whoever has made it.
+/// A socket that listens already. Its file is left to whoever has made it, and its queue to whoever listens there next.
 #[cfg(unix)]
 impl From<UnixListener> for Endpoint {
     fn from(socket: UnixListener) -> Self {

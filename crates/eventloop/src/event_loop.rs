@@ -138,6 +138,13 @@ impl<H: Handler> EventLoop<H> {
     /// What has been accepted by the system is ours to answer, also when it comes too late.
     fn close_listeners(&mut self) {
         self.hand_out = None;
+        // Where a socket is open elsewhere, closing it here would leave it in the poll, and its queue is not ours alone.
+        self.listeners.retain_mut(|listener| {
+            if listener.stays_open {
+                let _ = self.poll.registry().deregister(listener.source());
+            }
+            !listener.stays_open
+        });
         self.listeners.iter_mut().for_each(Listener::ready);
         while self.listeners.iter().any(|listener| {
             listener

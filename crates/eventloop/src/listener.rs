@@ -43,6 +43,8 @@ pub(crate) struct Listener {
     proxies: Option<Arc<Networks>>,
     /// The only one of its kind: other workers get connections from here.
     pub(crate) alone: bool,
+    /// Somebody else has it open too: what waits in its queue is for whoever accepts next.
+    pub(crate) stays_open: bool,
     /// There may be more to accept.
     ready: bool,
     /// Accepting failed: until when to leave it alone, and for how long the next time.
@@ -94,11 +96,13 @@ pub(crate) fn listen(endpoint: &Endpoint, workers: usize) -> io::Result<Vec<List
         }
     };
     let alone = sockets.len() == 1;
+    let stays_open = endpoint.is_open();
     let listener = |socket| Listener {
         socket,
         tls: endpoint.tls.clone(),
         proxies: endpoint.proxies.clone(),
         alone,
+        stays_open,
         ready: true,
         pause: None,
     };

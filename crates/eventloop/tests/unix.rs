@@ -4,7 +4,7 @@
 mod common;
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::PATIENCE;
-use common::client::Client;
+use common::client::{Client, dial, request};
 use common::server::{App, TestServer};
 use wirefan_eventloop::{Decision, Endpoint, ListenAddr, Server, Via};
 use wirefan_protocol::CloseCode;
@@ -229,6 +229,31 @@ fn sockets_that_are_open_already_are_listened_on() {
     drop(clients);
     server.shut_down(Duration::ZERO);
     assert!(path.exists(), "whoever has made it has to remove it");
+}
+
+#[test]
+fn who_waits_at_a_socket_that_stays_open_is_left_to_the_next_server() {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let addr = socket.local_addr().expect("an address");
+    let start = || {
+        let socket = socket.try_clone().expect("the same");
+        TestServer::start(App::echo(), |builder| builder.listen_on(socket))
+    };
+    let server = start();
+    let mut client = Client::connect(addr, "/");
+    let busy = server.keep_busy(0);
+    let mut waiting = dial(addr);
+    let hello = request("/");
+    waiting.write_all(hello.as_bytes()).expect("a request");
+    server.remote.shutdown(PATIENCE);
+    drop(busy);
+    client.expect_close(CloseCode::GOING_AWAY);
+    drop(client);
+    server.shut_down(PATIENCE);
+    let _next = start();
+    let mut status = [0; 12];
+    waiting.read_exact(&mut status).expect("an answer");
+    assert_eq!(&status, b"HTTP/1.1 101");
 }
 
 #[test]
