@@ -114,6 +114,13 @@ impl<H: Handler> EventLoop<H> {
 
     fn accept(&mut self) {
         let now = self.worker.core.now;
+        if self.listeners.iter().any(|listener| listener.is_due(now)) {
+            self.accept_due(now);
+        }
+    }
+
+    #[inline(never)]
+    fn accept_due(&mut self, now: Millis) {
         let (worker, poll, hand_out) = (&mut self.worker, &self.poll, &mut self.hand_out);
         for listener in &mut self.listeners {
             let alone = listener.alone;
@@ -130,6 +137,9 @@ impl<H: Handler> EventLoop<H> {
     }
 
     fn admit_arrivals(&mut self) {
+        if self.worker.arrivals.is_empty() {
+            return;
+        }
         for arrival in mem::take(&mut self.worker.arrivals) {
             admit(&mut self.worker, &self.poll, arrival);
         }
@@ -146,12 +156,9 @@ impl<H: Handler> EventLoop<H> {
             !listener.stays_open
         });
         self.listeners.iter_mut().for_each(Listener::ready);
-        while self.listeners.iter().any(|listener| {
-            listener
-                .next_try()
-                .is_some_and(|next| next <= self.worker.core.now)
-        }) {
-            self.accept();
+        let now = self.worker.core.now;
+        while self.listeners.iter().any(|listener| listener.is_due(now)) {
+            self.accept_due(now);
         }
         self.listeners.clear();
     }

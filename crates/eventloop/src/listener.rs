@@ -197,7 +197,7 @@ impl Listener {
 
     /// Accepts what waits, at most a batch of it.
     pub(crate) fn accept(&mut self, now: Millis, mut take: impl FnMut(Arrival)) {
-        if self.next_try().is_none_or(|next| next > now) {
+        if !self.is_due(now) {
             return;
         }
         for _ in 0..BATCH {
@@ -229,6 +229,12 @@ impl Listener {
                 },
             }
         }
+    }
+
+    /// Whether there may be something to accept.
+    #[inline]
+    pub(crate) fn is_due(&self, now: Millis) -> bool {
+        self.next_try().is_some_and(|next| next <= now)
     }
 
     /// When to accept again without being told; `None`: nothing waits.

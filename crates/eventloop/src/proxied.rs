@@ -133,7 +133,7 @@ impl<H: Handler> Worker<H> {
             slot.flags.readable |= !behind.is_empty();
         } else if !behind.is_empty() {
             self.core.current = Some(index);
-            self.drive(index, Input::new(behind));
+            self.drive_aside(index, Input::new(behind));
             self.leave_call(index);
         }
         self.read_buffer = buffer;

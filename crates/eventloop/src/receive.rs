@@ -9,6 +9,7 @@ use wirefan_protocol::{Event, Input, State};
 
 use crate::slot::{Held, Stage};
 use crate::state::OUT_HIGH;
+use crate::traffic::Verdict;
 use crate::worker::Worker;
 use crate::{Acceptance, CloseCause, Conn, Ctx, Decision, Handler, Message, TlsFailure};
 
@@ -97,8 +98,15 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    /// Hands bytes that were kept, or that stood behind something else, to whatever the connection is by now.
+    #[inline(never)]
+    pub(crate) fn drive_aside(&mut self, index: u32, input: Input<'_>) {
+        self.drive(index, input);
+    }
+
     /// Hands `input` to whatever the connection is by now.
-    pub(crate) fn drive(&mut self, index: u32, mut input: Input<'_>) {
+    #[inline(always)]
+    fn drive(&mut self, index: u32, mut input: Input<'_>) {
         if let Some(slot) = self.core.slots.get_mut(index)
             && let Stage::Handshake(_) = slot.stage
             && let Stage::Handshake(handshake) = mem::replace(&mut slot.stage, Stage::Draining)
@@ -250,6 +258,7 @@ impl<H: Handler> Worker<H> {
             return;
         };
         let metered = self.core.settings.admission.metered;
+        let mut high = OUT_HIGH;
         while let Some(slot) = self.core.slots.get_mut(index) {
             let Stage::Open(connection) = &mut slot.stage else {
                 break;
@@ -283,8 +292,12 @@ impl<H: Handler> Worker<H> {
                 continue;
             }
             slot.liveness.active(self.core.now);
-            if metered && !self.core.count_message(index, message.parts().1.len()) {
-                continue;
+            if metered {
+                match self.core.count_message(index, message.parts().1.len()) {
+                    Verdict::Pass => {}
+                    Verdict::Last => high = 0,
+                    Verdict::Gone => continue,
+                }
             }
             let mut conn = Conn {
                 core: &mut self.core,
@@ -292,11 +305,13 @@ impl<H: Handler> Worker<H> {
                 peer: &mut peer,
             };
             self.handler.message(&mut conn, message);
-            if self.core.out.len() >= OUT_HIGH {
+            if self.core.out.len() >= high {
                 self.core.flush_current();
-            }
-            if metered && self.core.hold_rest(index, &mut input) {
-                break;
+                // One look for both: most servers have no such limits.
+                if high == 0 {
+                    self.core.hold_rest(index, &mut input);
+                    break;
+                }
             }
         }
         let _ = input.into_rest();

@@ -22,6 +22,17 @@ const AT_ONCE: usize = 16 * 1024;
 /// TLS cannot hand out less than its records hold.
 const AT_ONCE_TLS: usize = 128 * 1024;
 
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Verdict {
+    /// The handler sees it.
+    Pass,
+    /// The handler sees it, and what stands behind it waits.
+    Last,
+    /// The handler does not see it.
+    Gone,
+}
+
 impl<P> Core<P> {
     /// Whether a connection may have one more topic, or has this one already.
     pub(crate) fn may_subscribe(&self, index: u32, name: &str) -> bool {
@@ -45,8 +56,9 @@ impl<P> Core<P> {
         room.min(if plain { AT_ONCE } else { AT_ONCE_TLS })
     }
 
-    /// Counts a message; returns whether the handler is to see it.
-    pub(crate) fn count_message(&mut self, index: u32, len: usize) -> bool {
+    /// Counts a message of this length.
+    #[inline(never)]
+    pub(crate) fn count_message(&mut self, index: u32, len: usize) -> Verdict {
         let limits = &self.settings.admission.limits;
         let (now, over_rate, len) = (self.now, limits.over_rate, len as u64);
         let guest = self.guests.entry(index);
@@ -54,21 +66,23 @@ impl<P> Core<P> {
             .traffic
             .get_or_insert_with(|| Traffic::new(&limits.traffic, now));
         match over_rate {
-            OverRate::Drop => traffic.try_message(len, &limits.traffic, now),
-            OverRate::Delay => {
-                if let Some(until) = traffic.message(len, &limits.traffic, now) {
+            OverRate::Drop if traffic.try_message(len, &limits.traffic, now) => Verdict::Pass,
+            OverRate::Drop => Verdict::Gone,
+            OverRate::Delay => match traffic.message(len, &limits.traffic, now) {
+                Some(until) => {
                     guest.until = until.clamp(now.after(SHORTEST), now.after(LONGEST));
                     self.throttle(index);
+                    Verdict::Last
                 }
-                true
-            }
+                None => Verdict::Pass,
+            },
             OverRate::Close => {
                 if traffic.message(len, &limits.traffic, now).is_none() {
-                    return true;
+                    return Verdict::Pass;
                 }
                 let reason = "more messages or bytes than allowed";
                 let _ = self.close(index, CloseCode::POLICY, reason, CloseCause::TooFast);
-                false
+                Verdict::Gone
             }
         }
     }
@@ -82,27 +96,22 @@ impl<P> Core<P> {
         }
     }
 
-    /// Keeps what a connection that has to wait has sent beyond; returns whether it has to.
-    pub(crate) fn hold_rest(&mut self, index: u32, input: &mut Input<'_>) -> bool {
-        let Some(slot) = self
-            .slots
-            .get_mut(index)
-            .filter(|slot| slot.flags.throttled)
-        else {
-            return false;
-        };
+    /// Keeps what a connection that has to wait has sent beyond.
+    pub(crate) fn hold_rest(&mut self, index: u32, input: &mut Input<'_>) {
         let rest = mem::replace(input, Input::new(&mut [])).into_rest();
-        if !rest.is_empty() {
+        if let Some(slot) = self.slots.get_mut(index)
+            && !rest.is_empty()
+        {
             // There is something to read, whatever the socket says.
             slot.flags.readable = true;
             self.guests.entry(index).rest = rest.to_vec();
         }
-        true
     }
 }
 
 impl<H: Handler> Worker<H> {
     /// Lets those go on that have waited long enough.
+    #[inline(never)]
     pub(crate) fn release_throttled(&mut self) {
         let now = self.core.now;
         while let Some((index, generation)) = self.core.guests.due(now) {
@@ -137,7 +146,7 @@ impl<H: Handler> Worker<H> {
             return false;
         }
         self.core.current = Some(index);
-        self.drive(index, Input::new(&mut rest));
+        self.drive_aside(index, Input::new(&mut rest));
         self.leave_call(index);
         self.core.read_again(index);
         true

@@ -128,7 +128,9 @@ impl<H: Handler> Worker<H> {
     /// All that a turn does behind the sockets that are ready. `deadlines`: no other socket is ready that could still
     /// show a sign of life.
     pub(crate) fn turn(&mut self, deadlines: bool) {
-        self.release_throttled();
+        if self.core.guests.next().is_some() {
+            self.release_throttled();
+        }
         for index in mem::take(&mut self.core.again) {
             if let Some(slot) = self.core.slots.get_mut(index) {
                 slot.flags.again = false;
@@ -207,16 +209,14 @@ impl<H: Handler> Worker<H> {
         if !self.core.again.is_empty() || !self.core.drained.is_empty() {
             return Some(self.core.now);
         }
-        let throttled = self.core.guests.next();
-        [
-            self.core.wheel.next(),
-            throttled,
-            self.shutdown,
-            self.last_requests,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let next = [self.core.wheel.next(), self.shutdown, self.last_requests]
+            .into_iter()
+            .flatten()
+            .min();
+        match self.core.guests.next() {
+            None => next,
+            throttled => next.into_iter().chain(throttled).min(),
+        }
     }
 
     /// Whether a shutdown is complete.
