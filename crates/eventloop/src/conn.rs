@@ -8,7 +8,7 @@ use wirefan_protocol::{CloseCode, Frame, Kind, SendError};
 
 use crate::slot::NEVER;
 use crate::state::Core;
-use crate::{CloseCause, ConnId, Ctx, Message, Sent};
+use crate::{Caller, CloseCause, ConnId, Ctx, Message, Sent};
 
 /// A connection, for the length of one call. To reach it later or from elsewhere, keep its [`ConnId`].
 ///
@@ -30,9 +30,14 @@ impl<P> Conn<'_, P> {
         self.peer
     }
 
-    /// The other end of the transport.
+    /// The client's address, as in [`Caller::addr`].
     pub fn remote_addr(&self) -> SocketAddr {
         self.core.caller(self.slot).addr
+    }
+
+    /// Who it is and how it has come here, as its request told.
+    pub fn caller(&self) -> Caller {
+        self.core.caller(self.slot)
     }
 
     /// What was agreed by TLS; `None` on a plain connection.
@@ -103,8 +108,22 @@ impl<P> Conn<'_, P> {
     }
 
     /// Makes this connection a member of a topic; a topic is whatever someone subscribed to.
+    ///
+    /// One that goes beyond [`Limits::topics`](crate::Limits::topics) is closed instead, with 1008: see
+    /// [`topics`](Self::topics).
     pub fn subscribe(&mut self, topic: &str) {
-        self.core.subscribe(self.slot, topic);
+        if self.core.may_subscribe(self.slot, topic) {
+            self.core.subscribe(self.slot, topic);
+        } else {
+            let (code, cause) = (CloseCode::POLICY, CloseCause::TooManyTopics);
+            let _ = self.core.close(self.slot, code, "too many topics", cause);
+        }
+    }
+
+    /// How many topics this connection is a member of.
+    pub fn topics(&self) -> usize {
+        let slot = self.core.slots.get(self.slot);
+        slot.map_or(0, |slot| slot.memberships.len())
     }
 
     /// Ends a membership; what was published before still arrives. Returns whether there was one.

@@ -1,5 +1,8 @@
 //! [`Ctx`]: the worker in a handler's hand.
 
+use std::net::IpAddr;
+
+use wirefan_admission::AddressRefused;
 use wirefan_protocol::handshake::Reply;
 use wirefan_protocol::{CloseCode, Frame};
 
@@ -111,6 +114,22 @@ impl<P> Ctx<'_, P> {
     /// How many connections this worker has, those in their handshake included.
     pub fn connections(&self) -> usize {
         self.core.slots.len()
+    }
+
+    /// Counts a connection of this worker for the address of a client that a header of HTTP has named, against
+    /// [`Limits::per_address`](crate::Limits::per_address): to be called once in [`Handler::request`](crate::Handler::request),
+    /// for requests of [`Limits::proxies`](crate::Limits::proxies). Without limits, or if it is gone, nothing happens.
+    ///
+    /// # Errors
+    ///
+    /// The address has had enough: answer with 429 and `Retry-After`
+    /// ([`retry_after_secs`](AddressRefused::retry_after_secs)).
+    pub fn count_as(&mut self, id: ConnId, client: IpAddr) -> Result<(), AddressRefused> {
+        let here = (id.worker == self.core.worker).then_some(id);
+        match here.and_then(|id| self.core.slots.find(id)) {
+            Some(index) => self.core.count_as(index, client),
+            None => Ok(()),
+        }
     }
 
     /// Accepts a request that was to be decided [later](Decision::Later). Returns whether it still waited; it must be

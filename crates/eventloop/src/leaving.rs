@@ -101,7 +101,12 @@ impl<H: Handler> Worker<H> {
         let (last, requests) = (leaving.last, leaving.last_requests);
         if requests.is_some_and(|last| last <= now) {
             leaving.last_requests = None;
-            self.end_all(|stage| matches!(stage, Stage::Handshake(_) | Stage::Held(_)));
+            self.end_all(|stage| {
+                matches!(
+                    stage,
+                    Stage::Proxied(_) | Stage::Handshake(_) | Stage::Held(_)
+                )
+            });
         }
         if last <= now {
             self.end_all(|_| true);

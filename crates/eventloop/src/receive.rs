@@ -9,6 +9,7 @@ use wirefan_protocol::{Event, Input, State};
 
 use crate::slot::{Held, Stage};
 use crate::state::OUT_HIGH;
+use crate::traffic::Verdict;
 use crate::worker::Worker;
 use crate::{Acceptance, CloseCause, Conn, Ctx, Decision, Handler, Message, TlsFailure};
 
@@ -21,13 +22,23 @@ const UPGRADE_REQUIRED: &[u8] = b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: webs
 impl<H: Handler> Worker<H> {
     /// Reads once from a connection, and has the handler see all of it.
     pub(crate) fn read(&mut self, index: u32) {
+        let mut room = self.read_buffer.len();
+        if self.core.settings.admission.metered {
+            if self.take_up(index) {
+                return;
+            }
+            room = self.core.metered_room(index, room);
+        }
         let Some(slot) = self.core.slots.get_mut(index) else {
             return;
         };
         if !slot.wants_read() {
             return;
         }
-        match slot.socket.read(&mut self.read_buffer) {
+        if let Stage::Proxied(_) = slot.stage {
+            return self.read_proxy_header(index);
+        }
+        match slot.socket.read(&mut self.read_buffer[..room]) {
             Ok(0) => {
                 slot.flags.at_end = true;
                 slot.flags.readable = false;
@@ -35,9 +46,8 @@ impl<H: Handler> Worker<H> {
             }
             Ok(len) => {
                 // Where a short read has emptied the socket, the next look would only cost a system call.
-                let emptied = len < self.read_buffer.len()
-                    && slot.socket.short_read_drains()
-                    && !slot.flags.read_closed;
+                let emptied =
+                    len < room && slot.socket.short_read_drains() && !slot.flags.read_closed;
                 slot.flags.readable = !emptied;
                 slot.liveness.heard(self.core.now);
                 self.core.tally.read += len as u64;
@@ -89,7 +99,14 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    /// Hands bytes that were kept, or that stood behind something else, to whatever the connection is by now.
+    #[inline(never)]
+    pub(crate) fn drive_aside(&mut self, index: u32, input: Input<'_>) {
+        self.drive(index, input);
+    }
+
     /// Hands `input` to whatever the connection is by now.
+    #[inline(always)]
     fn drive(&mut self, index: u32, mut input: Input<'_>) {
         if let Some(slot) = self.core.slots.get_mut(index)
             && let Stage::Handshake(_) = slot.stage
@@ -202,6 +219,7 @@ impl<H: Handler> Worker<H> {
                 slot.peer = Some(acceptance.peer);
                 slot.liveness.opened(self.core.now);
                 self.core.tally.opened();
+                self.count_open(index);
                 self.core.arm(index);
                 self.core.out_head = self.core.out.len();
                 self.with_conn(index, |handler, conn| handler.open(conn));
@@ -241,6 +259,8 @@ impl<H: Handler> Worker<H> {
             let _ = input.into_rest();
             return;
         };
+        let metered = self.core.settings.admission.metered;
+        let mut high = OUT_HIGH;
         while let Some(slot) = self.core.slots.get_mut(index) {
             let Stage::Open(connection) = &mut slot.stage else {
                 break;
@@ -286,6 +306,13 @@ impl<H: Handler> Worker<H> {
                 continue;
             }
             slot.liveness.active(self.core.now);
+            if metered {
+                match self.core.count_message(index, message.parts().1.len()) {
+                    Verdict::Pass => {}
+                    Verdict::Last => high = 0,
+                    Verdict::Gone => continue,
+                }
+            }
             self.core.tally.received += 1;
             let mut conn = Conn {
                 core: &mut self.core,
@@ -293,8 +320,13 @@ impl<H: Handler> Worker<H> {
                 peer: &mut peer,
             };
             self.handler.message(&mut conn, message);
-            if self.core.out.len() >= OUT_HIGH {
+            if self.core.out.len() >= high {
                 self.core.flush_current();
+                // One look for both: most servers have no such limits.
+                if high == 0 {
+                    self.core.hold_rest(index, &mut input);
+                    break;
+                }
             }
         }
         let _ = input.into_rest();
@@ -325,7 +357,7 @@ impl<H: Handler> Worker<H> {
                 }
                 lost
             }
-            Stage::Handshake(_) | Stage::Held(_) => true,
+            Stage::Proxied(_) | Stage::Handshake(_) | Stage::Held(_) => true,
             // A client may end its side behind a request and still read the answer.
             Stage::Draining => slot.flags.shut,
         };

@@ -216,7 +216,7 @@ impl<P> Core<P> {
         let done = match &slot.stage {
             Stage::Open(connection) => connection.state() == State::Closed,
             Stage::Draining => !slot.flags.shut,
-            Stage::Handshake(_) | Stage::Held(_) => false,
+            Stage::Proxied(_) | Stage::Handshake(_) | Stage::Held(_) => false,
         };
         if !done {
             return;

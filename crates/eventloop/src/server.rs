@@ -3,6 +3,8 @@
 use core::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::{self, JoinHandle};
@@ -13,7 +15,9 @@ use wirefan_protocol::{CloseCode, Config, Millis, Timeouts};
 
 use crate::Handler;
 use crate::directory::Directory;
+use crate::endpoint::{Endpoint, ListenAddr};
 use crate::event_loop::{EventLoop, HandOut, MAILBOX};
+use crate::limits::{Admission, Limits};
 use crate::listener::{self, CAN_SHARE, SocketOptions};
 use crate::mailbox::Mailbox;
 use crate::policy::{Policies, Policy};
@@ -21,6 +25,7 @@ use crate::remote::{Remote, WorkerInfo};
 use crate::settings::{Backpressure, Settings};
 use crate::shutdown::{Departures, Shutdown};
 use crate::tally::Board;
+#[cfg(feature = "tls")]
 use crate::tls::Tls;
 use crate::worker::{Shared, Worker};
 
@@ -28,6 +33,7 @@ use crate::worker::{Shared, Worker};
 ///
 /// `N` is the handler's [`Note`](Handler::Note).
 pub struct Server<N> {
+    listeners: Vec<ListenAddr>,
     addrs: Vec<SocketAddr>,
     remote: Remote<N>,
     threads: Vec<JoinHandle<io::Result<()>>>,
@@ -41,9 +47,14 @@ impl Server<()> {
 }
 
 impl<N: Send + 'static> Server<N> {
-    /// The addresses that it listens on, ports resolved.
+    /// The addresses of TCP that it listens on, ports resolved.
     pub fn addrs(&self) -> &[SocketAddr] {
         &self.addrs
+    }
+
+    /// All that it listens on, in the order in which it was told to.
+    pub fn listeners(&self) -> &[ListenAddr] {
+        &self.listeners
     }
 
     /// A way to the workers from any thread.
@@ -85,7 +96,7 @@ impl<N: Send + 'static> Server<N> {
 impl<N> fmt::Debug for Server<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("addrs", &self.addrs)
+            .field("listeners", &self.listeners)
             .finish_non_exhaustive()
     }
 }
@@ -103,13 +114,14 @@ impl<N> fmt::Debug for Server<N> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ServerBuilder {
-    listen: Vec<(SocketAddr, Option<Tls>)>,
+    listen: Vec<Endpoint>,
     workers: usize,
     protocol: Config,
     timeouts: Timeouts,
     backpressure: Backpressure,
     policies: Policies,
     max_connections: usize,
+    limits: Limits,
     max_mail: usize,
     share_port: bool,
     lifetime_code: CloseCode,
@@ -126,6 +138,7 @@ impl Default for ServerBuilder {
             backpressure: Backpressure::default(),
             policies: Policies::default(),
             max_connections: 1_000_000,
+            limits: Limits::default(),
             max_mail: 16 * 1024 * 1024,
             share_port: CAN_SHARE,
             lifetime_code: CloseCode::GOING_AWAY,
@@ -142,8 +155,32 @@ impl ServerBuilder {
     /// The name cannot be resolved.
     pub fn listen(mut self, addr: impl ToSocketAddrs) -> io::Result<Self> {
         let addrs = addr.to_socket_addrs()?;
-        self.listen.extend(addrs.map(|addr| (addr, None)));
+        self.listen.extend(addrs.map(Endpoint::from));
         Ok(self)
+    }
+
+    /// Listens at an [`Endpoint`], which may speak TLS or read the PROXY protocol, or on a socket that is open already.
+    ///
+    /// ```no_run
+    /// use wirefan_eventloop::{Endpoint, Server};
+    ///
+    /// let open = std::net::TcpListener::bind("127.0.0.1:0")?; // or inherited from systemd
+    /// let behind_proxy = Endpoint::tcp("10.0.0.7:80".parse().unwrap())
+    ///     .proxy_protocol("10.0.0.0/8".parse().unwrap());
+    /// let builder = Server::builder().listen_on(open).listen_on(behind_proxy);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn listen_on(mut self, endpoint: impl Into<Endpoint>) -> Self {
+        self.listen.push(endpoint.into());
+        self
+    }
+
+    /// Listens on a Unix socket, which anybody may connect to who may write to its file: see [`Endpoint::unix`].
+    #[cfg(unix)]
+    #[must_use]
+    pub fn listen_unix(self, path: impl Into<PathBuf>, mode: u32) -> Self {
+        self.listen_on(Endpoint::unix(path, mode))
     }
 
     /// Listens on an address for connections over TLS, `wss://` and `https://`, beside whatever else there is.
@@ -158,7 +195,7 @@ impl ServerBuilder {
     pub fn listen_tls(mut self, addr: impl ToSocketAddrs, tls: &Tls) -> io::Result<Self> {
         let addrs = addr.to_socket_addrs()?;
         self.listen
-            .extend(addrs.map(|addr| (addr, Some(tls.clone()))));
+            .extend(addrs.map(|addr| Endpoint::tcp(addr).tls(tls)));
         Ok(self)
     }
 
@@ -211,6 +248,13 @@ impl ServerBuilder {
         self
     }
 
+    /// How many may come and how fast, by address and in all, and how much each may send.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// The most bytes in one worker's mailbox. Beyond it other threads are told that it is full, and connections whose
     /// messages fill it are not read from. Default: 16 MiB.
     #[must_use]
@@ -259,7 +303,8 @@ impl ServerBuilder {
     /// # Errors
     ///
     /// There is no address, or one cannot be bound: [`AddrInUse`](io::ErrorKind::AddrInUse) where another server has
-    /// it.
+    /// it, or a live server the Unix socket; [`AlreadyExists`](io::ErrorKind::AlreadyExists) where the file of one is no
+    /// socket.
     pub fn start<H: Handler>(
         self,
         make: impl Fn(WorkerInfo<H>) -> H + Send + Clone + 'static,
@@ -274,12 +319,12 @@ impl ServerBuilder {
         let mut addrs = Vec::new();
         let sockets = if self.share_port { self.workers } else { 1 };
         let options = self.sockets.with_times(&self.timeouts);
-        for (addr, tls) in &self.listen {
-            let bound = listener::bind(*addr, tls.as_ref(), sockets, options)?;
+        for endpoint in &self.listen {
+            let bound = listener::listen(endpoint, sockets, options)?;
+            if let Some(first) = bound.first() {
+                addrs.push(first.addr()?);
+            }
             for (listeners, listener) in listeners.iter_mut().zip(bound) {
-                if listeners.len() == addrs.len() {
-                    addrs.push(listener.socket.local_addr()?);
-                }
                 listeners.push(listener);
             }
         }
@@ -303,6 +348,7 @@ impl ServerBuilder {
                 policies: self.policies,
                 max_connections: self.max_connections,
                 lifetime_code: self.lifetime_code,
+                admission: Admission::new(self.limits),
             }),
         };
         let remote = Remote {
@@ -318,7 +364,7 @@ impl ServerBuilder {
                 index: usize::from(index),
                 remote: remote.clone(),
             };
-            let hand_out = (!self.share_port && self.workers > 1).then(|| HandOut {
+            let hand_out = (self.workers > 1).then(|| HandOut {
                 mailboxes: Arc::clone(&shared.mailboxes),
                 next: 0,
             });
@@ -331,8 +377,13 @@ impl ServerBuilder {
                 })?;
             threads.push(thread);
         }
+        let of_tcp = |addr: &ListenAddr| match addr {
+            ListenAddr::Tcp(addr) => Some(*addr),
+            ListenAddr::Unix(_) => None,
+        };
         Ok(Server {
-            addrs,
+            addrs: addrs.iter().filter_map(of_tcp).collect(),
+            listeners: addrs,
             remote,
             threads,
         })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wirefan_protocol::{CloseCode, Config, Timeouts};
 
+use crate::limits::Admission;
 use crate::policy::Policies;
 
 /// When a peer counts as slow, and what follows. Each mark is in bytes of one connection's backlog: what the
@@ -55,4 +56,5 @@ pub(crate) struct Settings {
     pub(crate) max_connections: usize,
     /// What a connection is closed with that has lasted its time.
     pub(crate) lifetime_code: CloseCode,
+    pub(crate) admission: Admission,
 }

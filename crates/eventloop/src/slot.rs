@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use wirefan_admission::proxy_protocol::ProxyReader;
 use wirefan_protocol::handshake::{HeldRequest, ServerHandshake};
 use wirefan_protocol::{Connection, Liveness, Millis, State};
 
@@ -20,6 +21,7 @@ pub(crate) struct Slot<P> {
     pub(crate) stage: Stage,
     pub(crate) socket: Transport,
     pub(crate) flags: Flags,
+    pub(crate) standing: Standing,
     /// What the socket refused; `None` as long as it takes everything.
     pub(crate) outbox: Option<Box<Outbox>>,
     pub(crate) liveness: Liveness,
@@ -37,9 +39,23 @@ pub(crate) struct Slot<P> {
     pub(crate) cause: Option<Box<CloseCause>>,
 }
 
+/// Among which connections of the server it is counted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Standing {
+    /// Among all, and among those that are not open yet.
+    #[default]
+    Pending,
+    /// Among all.
+    Open,
+    /// Among those of its worker that were turned away, for there were too many.
+    TurnedAway,
+}
+
 /// How far a connection has come.
 #[derive(Debug)]
 pub(crate) enum Stage {
+    /// A proxy is to tell whom it speaks for, before anything else.
+    Proxied(Box<ProxyReader>),
     /// A request is awaited.
     Handshake(ServerHandshake),
     /// The handler decides later.
@@ -73,6 +89,8 @@ pub(crate) struct Flags {
     pub(crate) choked: bool,
     /// Another worker's mailbox is full of what this connection published.
     pub(crate) stalled: bool,
+    /// The peer has sent more than it may, and nothing is read for a while.
+    pub(crate) throttled: bool,
     /// The handler is to be told when the backlog is low.
     pub(crate) owed_drained: bool,
     /// In the list of what is to be written at the end of the turn.
@@ -93,6 +111,7 @@ impl<P> Slot<P> {
             stage,
             socket,
             flags: Flags::default(),
+            standing: Standing::default(),
             outbox: None,
             liveness: Liveness::new(now),
             round_trip: RoundTrip::default(),
@@ -143,7 +162,7 @@ impl<P> Slot<P> {
             && match &self.stage {
                 Stage::Held(_) => false,
                 Stage::Open(connection) if connection.state() == State::Open => {
-                    !(flags.paused || flags.choked || flags.stalled)
+                    !(flags.paused || flags.choked || flags.stalled || flags.throttled)
                 }
                 // No message is handed out any more: what is read is the peer's Close, or thrown away.
                 _ => true,

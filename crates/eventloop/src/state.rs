@@ -6,8 +6,10 @@ use std::sync::Arc;
 use wirefan_protocol::{CloseCode, Frame, Kind, Millis, SendError, SendScratch};
 
 use crate::fan_out::FanOut;
+use crate::guests::{Guests, Proxy};
 use crate::mailbox::Post;
 use crate::outbox::Spares;
+use crate::peer_addr::PeerAddr;
 use crate::round_trip::PingKey;
 use crate::settings::{AtLimit, Settings};
 use crate::slot::{Slot, Stage};
@@ -15,7 +17,7 @@ use crate::slots::Slots;
 use crate::tally::Tally;
 use crate::topics::{Membership, Topics};
 use crate::wheel::Wheel;
-use crate::{Caller, CloseCause, ConnId, Decision, Sent};
+use crate::{Caller, CloseCause, ConnId, Decision, Sent, Via};
 
 /// An output that passes this inside a call is written at once.
 pub(crate) const OUT_HIGH: usize = 64 * 1024;
@@ -31,6 +33,7 @@ pub(crate) struct Core<P> {
     pub(crate) micros: u16,
     pub(crate) ping_key: PingKey,
     pub(crate) slots: Slots<Slot<P>>,
+    pub(crate) guests: Guests,
     pub(crate) topics: Topics,
     pub(crate) wheel: Wheel,
     /// The connection whose call or read this is; what it is sent is collected in `out`.
@@ -78,6 +81,7 @@ impl<P> Core<P> {
             micros: 0,
             ping_key: PingKey::default(),
             slots: Slots::new(),
+            guests: Guests::default(),
             topics,
             wheel: Wheel::new(now),
             current: None,
@@ -110,10 +114,14 @@ impl<P> Core<P> {
     /// Who is at the other end of a connection.
     pub(crate) fn caller(&self, slot: u32) -> Caller {
         let unspecified = || ([0, 0, 0, 0], 0).into();
-        Caller {
-            id: self.id(slot),
-            addr: (self.slots.get(slot)).map_or_else(unspecified, |slot| slot.addr.get()),
-        }
+        let (id, known) = (self.id(slot), self.slots.get(slot));
+        let via = match self.guests.get(slot).and_then(|guest| guest.proxy) {
+            Some(Proxy(proxy)) => Via::Proxy(proxy.map(PeerAddr::get)),
+            None if known.is_some_and(|slot| slot.socket.is_unix()) => Via::Unix,
+            None => Via::Tcp,
+        };
+        let addr = known.map_or_else(unspecified, |slot| slot.addr.get());
+        Caller { id, addr, via }
     }
 
     /// Sends a message to a connection.
@@ -404,7 +412,7 @@ impl<P> Core<P> {
         }
     }
 
-    fn membership(&self, index: u32, topic: u32) -> Option<Membership> {
+    pub(crate) fn membership(&self, index: u32, topic: u32) -> Option<Membership> {
         self.slots
             .get(index)?
             .memberships

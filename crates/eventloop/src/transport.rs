@@ -4,7 +4,10 @@ use core::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 
+use mio::event::Source;
 use mio::net::TcpStream;
+#[cfg(unix)]
+use mio::net::UnixStream;
 
 use crate::tls::TlsStream;
 
@@ -43,7 +46,9 @@ pub(crate) trait Socket: Send {
 /// The stream of a connection.
 pub(crate) enum Transport {
     Tcp(TcpStream),
-    /// TLS over TCP, in a block of its own: a plain connection does not pay for it.
+    #[cfg(unix)]
+    Unix(UnixStream),
+    /// TLS over one of these, in a block of its own: a plain connection does not pay for it.
     Tls(Box<TlsStream>),
     /// Anything else.
     #[cfg(test)]
@@ -51,13 +56,51 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// The TCP stream, to be registered.
-    pub(crate) fn tcp(&mut self) -> Option<&mut TcpStream> {
+    /// What is to be registered.
+    pub(crate) fn source(&mut self) -> Option<&mut dyn Source> {
         match self {
             Self::Tcp(stream) => Some(stream),
-            Self::Tls(stream) => Some(stream.socket()),
+            #[cfg(unix)]
+            Self::Unix(stream) => Some(stream),
+            Self::Tls(stream) => Some(stream.socket().source()),
             #[cfg(test)]
             Self::Other(_) => None,
+        }
+    }
+
+    /// Whether it is a Unix socket, or TLS over one.
+    pub(crate) fn is_unix(&self) -> bool {
+        match self {
+            #[cfg(unix)]
+            Self::Unix(_) => true,
+            Self::Tls(stream) => stream.is_unix(),
+            _ => false,
+        }
+    }
+
+    /// Whether answers go as they are, as soon as the connection is there.
+    pub(crate) fn is_plain(&self) -> bool {
+        !matches!(self, Self::Tls(_))
+    }
+
+    /// Reads what stands before anything else, TLS included; with that, whether the stream is empty now.
+    pub(crate) fn read_raw(&mut self, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
+        let room = buffer.len();
+        let (len, drains) = match self {
+            Self::Tls(stream) => {
+                let socket = stream.socket();
+                let len = retry(|| socket.read(buffer))?;
+                (len, socket.short_read_drains())
+            }
+            other => (other.read(buffer)?, other.short_read_drains()),
+        };
+        Ok((len, drains && len < room))
+    }
+
+    /// Gives bytes that were read raw to TLS, to be the first that it sees.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+        if let Self::Tls(stream) = self {
+            stream.put_back(bytes);
         }
     }
 
@@ -65,6 +108,8 @@ impl Transport {
     pub(crate) fn short_read_drains(&self) -> bool {
         match self {
             Self::Tcp(stream) => stream.short_read_drains(),
+            #[cfg(unix)]
+            Self::Unix(_) => cfg!(target_os = "linux"),
             Self::Tls(stream) => stream.short_read_drains(),
             #[cfg(test)]
             Self::Other(socket) => socket.short_read_drains(),
@@ -75,6 +120,8 @@ impl Transport {
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         retry(|| match self {
             Self::Tcp(stream) => Read::read(stream, buffer),
+            #[cfg(unix)]
+            Self::Unix(stream) => Read::read(stream, buffer),
             Self::Tls(stream) => stream.read(buffer),
             #[cfg(test)]
             Self::Other(socket) => socket.read(buffer),
@@ -85,6 +132,8 @@ impl Transport {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         retry(|| match self {
             Self::Tcp(stream) => Write::write(stream, bytes),
+            #[cfg(unix)]
+            Self::Unix(stream) => Write::write(stream, bytes),
             Self::Tls(stream) => stream.write_vectored(&[IoSlice::new(bytes)]),
             #[cfg(test)]
             Self::Other(socket) => socket.write_vectored(&[IoSlice::new(bytes)]),
@@ -95,6 +144,8 @@ impl Transport {
     pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         retry(|| match self {
             Self::Tcp(stream) => Write::write_vectored(stream, slices),
+            #[cfg(unix)]
+            Self::Unix(stream) => Write::write_vectored(stream, slices),
             Self::Tls(stream) => stream.write_vectored(slices),
             #[cfg(test)]
             Self::Other(socket) => socket.write_vectored(slices),
@@ -115,6 +166,8 @@ impl Transport {
     pub(crate) fn unsent(&self) -> usize {
         match self {
             Self::Tcp(_) => 0,
+            #[cfg(unix)]
+            Self::Unix(_) => 0,
             Self::Tls(stream) => stream.unsent(),
             #[cfg(test)]
             Self::Other(socket) => socket.unsent(),
@@ -125,6 +178,8 @@ impl Transport {
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         match self {
             Self::Tcp(_) => Ok(false),
+            #[cfg(unix)]
+            Self::Unix(_) => Ok(false),
             Self::Tls(stream) => stream.flush(),
             #[cfg(test)]
             Self::Other(socket) => socket.flush(),
@@ -134,6 +189,8 @@ impl Transport {
     pub(crate) fn shutdown_write(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown_write(),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
             Self::Tls(stream) => stream.shutdown_write(),
             #[cfg(test)]
             Self::Other(socket) => socket.shutdown_write(),
@@ -144,6 +201,8 @@ impl Transport {
     pub(crate) fn leave(self) {
         match self {
             Self::Tcp(_) => {}
+            #[cfg(unix)]
+            Self::Unix(_) => {}
             Self::Tls(mut stream) => stream.take_leave(),
             #[cfg(test)]
             Self::Other(mut socket) => socket.take_leave(),
@@ -154,6 +213,8 @@ impl Transport {
     pub(crate) fn take_heard(&mut self) -> bool {
         match self {
             Self::Tcp(_) => false,
+            #[cfg(unix)]
+            Self::Unix(_) => false,
             Self::Tls(stream) => stream.take_heard(),
             #[cfg(test)]
             Self::Other(socket) => socket.take_heard(),
@@ -164,6 +225,8 @@ impl Transport {
     pub(crate) fn was_cut(&self) -> bool {
         match self {
             Self::Tcp(_) => false,
+            #[cfg(unix)]
+            Self::Unix(_) => false,
             Self::Tls(stream) => stream.was_cut(),
             #[cfg(test)]
             Self::Other(socket) => socket.was_cut(),
@@ -242,6 +305,8 @@ impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(stream) => stream.fmt(f),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.fmt(f),
             Self::Tls(stream) => stream.fmt(f),
             #[cfg(test)]
             Self::Other(_) => f.write_str("Other"),

@@ -2,13 +2,12 @@
 //! from outside, so that a test can be all of them.
 
 use core::mem;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
-use wirefan_protocol::handshake::ServerHandshake;
 use wirefan_protocol::{CloseCode, Due, Millis, Overdue, RecvScratch};
 
+use crate::admit::Refusals;
 use crate::directory::Directory;
 use crate::lane::Compression;
 use crate::leaving::Leaving;
@@ -21,21 +20,16 @@ use crate::slots::SlotToken;
 use crate::state::Core;
 use crate::tally::{Board, Now, Tally};
 use crate::topics::Topics;
-use crate::transport::Transport;
-use crate::{CloseCause, Ctx, Deflated, Handler, View, jitter};
+use crate::{CloseCause, Ctx, Deflated, Handler, View};
 
 /// The buffer that all connections of a worker are read into. Fewer and larger reads win at large messages.
 const READ_BUFFER: usize = 512 * 1024;
-/// Connections over the limit that a worker keeps until they have read their 503; what comes beyond is dropped at once.
-const TURNED_AWAY: usize = 256;
 /// For how many turns deadlines wait for sockets that are ready and have not been told: on a busy server there are always
 /// some, but by then each has had its turn.
 const PUT_OFF: u32 = 1000;
 
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-const UNAVAILABLE: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 #[derive(Debug)]
 pub(crate) struct Worker<H: Handler> {
@@ -56,9 +50,8 @@ pub(crate) struct Worker<H: Handler> {
     /// For how many turns deadlines have waited for sockets that may show a sign of life.
     put_off: u32,
     /// Connections on all workers.
-    connections: Arc<AtomicUsize>,
-    /// Connections of this worker that are not among these, for there were too many.
-    turned_away: usize,
+    pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) refusals: Refusals,
 }
 
 /// What a worker shares with the others.
@@ -116,34 +109,8 @@ impl<H: Handler> Worker<H> {
             expired: Vec::new(),
             put_off: 0,
             connections: shared.connections,
-            turned_away: 0,
+            refusals: Refusals::new(now),
         }
-    }
-
-    /// Takes a new connection in, for which readiness is to be told with the token; `None`: there are far too many.
-    pub(crate) fn admit(&mut self, socket: Transport, addr: SocketAddr) -> Option<SlotToken> {
-        let limit = self.core.settings.max_connections;
-        let counted =
-            self.connections
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |connections| {
-                    (connections < limit).then_some(connections + 1)
-                });
-        if counted.is_err() && self.turned_away >= TURNED_AWAY {
-            return None;
-        }
-        let handshake = ServerHandshake::new(Arc::clone(&self.core.settings.protocol));
-        let slot = Slot::new(socket, addr, Stage::Handshake(handshake), self.core.now);
-        let (index, generation) = self.core.slots.insert(slot);
-        let jitter = jitter::of(self.core.id(index));
-        if let Some(slot) = self.core.slots.get_mut(index) {
-            slot.liveness.set_jitter((jitter >> 16) as u16);
-        }
-        if counted.is_err() {
-            self.turned_away += 1;
-            self.turn_away(index, UNAVAILABLE, CloseCause::TooManyConnections);
-        }
-        self.core.arm(index);
-        Some(SlotToken::new(index, generation))
     }
 
     /// A socket is ready.
@@ -167,6 +134,9 @@ impl<H: Handler> Worker<H> {
     /// All that a turn does behind the sockets that are ready. `deadlines`: no other socket is ready that could still
     /// show a sign of life.
     pub(crate) fn turn(&mut self, deadlines: bool) {
+        if self.core.guests.next().is_some() {
+            self.release_throttled();
+        }
         for index in mem::take(&mut self.core.again) {
             if let Some(slot) = self.core.slots.get_mut(index) {
                 slot.flags.again = false;
@@ -265,7 +235,11 @@ impl<H: Handler> Worker<H> {
             return Some(self.core.now);
         }
         let leaving = self.leaving.as_ref().map(Leaving::next);
-        self.core.wheel.next().into_iter().chain(leaving).min()
+        let next = self.core.wheel.next().into_iter().chain(leaving).min();
+        match self.core.guests.next() {
+            None => next,
+            throttled => next.into_iter().chain(throttled).min(),
+        }
     }
 
     /// Whether a shutdown is complete.
@@ -350,7 +324,8 @@ impl<H: Handler> Worker<H> {
             return;
         };
         // What we chose not to read may hold the sign of life.
-        if slot.flags.readable && (slot.flags.paused || slot.flags.stalled) {
+        if slot.flags.readable && (slot.flags.paused || slot.flags.stalled || slot.flags.throttled)
+        {
             slot.liveness.heard(now);
         }
         let due = slot
@@ -379,6 +354,10 @@ impl<H: Handler> Worker<H> {
         match overdue {
             // It has its answer and does not read it: one more would only lie behind.
             Overdue::Handshake if matches!(stage, Some(Stage::Draining)) => {
+                self.core.end(index, cause);
+            }
+            // Who has not told whom it is from speaks no HTTP yet.
+            Overdue::Handshake if matches!(stage, Some(Stage::Proxied(_))) => {
                 self.core.end(index, cause);
             }
             Overdue::Handshake => self.turn_away(index, REQUEST_TIMEOUT, cause),
@@ -413,7 +392,7 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Answers a connection that has no request with a few bytes of HTTP.
-    fn turn_away(&mut self, index: u32, answer: &'static [u8], cause: CloseCause) {
+    pub(crate) fn turn_away(&mut self, index: u32, answer: &[u8], cause: CloseCause) {
         let Some(slot) = self.core.slots.get_mut(index) else {
             return;
         };
@@ -442,12 +421,9 @@ impl<H: Handler> Worker<H> {
         self.count_departure(&slot);
         slot.socket.leave();
         let cause = slot.cause.map_or(CloseCause::Lost, |cause| *cause);
-        if cause == CloseCause::TooManyConnections {
-            self.turned_away -= 1;
-        } else {
-            self.connections.fetch_sub(1, Ordering::SeqCst);
-        }
         self.core.tally.ended(slot.peer.is_some(), &cause);
+        self.core.guests.remove(index);
+        self.uncount(slot.standing);
         self.handler.closed(
             slot.peer,
             caller,

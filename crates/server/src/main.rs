@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod admission_limits;
 mod bench;
 mod broadcast;
 mod completions;
@@ -11,6 +12,7 @@ mod door;
 mod echo;
 mod endurance;
 mod health;
+mod inherited;
 mod leaving;
 mod limits;
 mod listen;

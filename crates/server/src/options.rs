@@ -11,6 +11,7 @@ use wirefan_eventloop::{AtLimit, Backpressure, Timeouts};
 use wirefan_protocol::{CloseCode, Config};
 
 use crate::admin::AdminOptions;
+use crate::admission_limits::AdmissionLimits;
 use crate::bench::Bench;
 use crate::completions::{Completions, Manual};
 use crate::compression::Compression;
@@ -170,8 +171,10 @@ pub(crate) struct Serve {
     ///
     /// HOST:PORT speaks http:// and ws://, wss://HOST:PORT speaks https:// and wss:// and needs a certificate.
     /// `127.0.0.1` is reached from this machine only, `0.0.0.0` and `[::]` from everywhere. Port 0 takes a free one
-    /// and logs it.
-    #[arg(long, value_name = "[wss://]HOST:PORT", value_parser = Listen::parse)]
+    /// and logs it. unix:PATH[,mode=0660] is a Unix socket, for a proxy on this machine. Sockets that systemd has opened
+    /// (LISTEN_FDS) are listened on by themselves, instead of the default; with a certificate those of TCP speak TLS, but
+    /// for those that are named `ws` or `http` (FileDescriptorName=).
+    #[arg(long, value_name = "[wss://]HOST:PORT|unix:PATH", value_parser = Listen::parse)]
     listen: Vec<Listen>,
 
     /// Threads that serve connections, 1 to 1024 [default: one for each core]
@@ -294,6 +297,9 @@ pub(crate) struct Serve {
     pub(crate) door: DoorOptions,
 
     #[command(flatten)]
+    pub(crate) admission: AdmissionLimits,
+
+    #[command(flatten)]
     pub(crate) proxies: TrustedProxyOptions,
 }
 
@@ -320,6 +326,8 @@ pub(crate) enum Contradiction {
     Unpaired,
     /// Those about who may come in.
     Door(DoorContradiction),
+    /// Proxies are to tell whom they speak for, and none is trusted.
+    NoTrustedProxy,
 }
 
 impl fmt::Display for Contradiction {
@@ -339,6 +347,9 @@ impl fmt::Display for Contradiction {
             }
             Self::Unpaired => "each --tls-cert needs its --tls-key, in the same order",
             Self::Door(why) => return why.fmt(f),
+            Self::NoTrustedProxy => {
+                "--proxy-protocol needs to know whom to believe: give --trusted-proxy NET, as 10.0.0.0/8 or loopback"
+            }
         })
     }
 }
@@ -360,6 +371,11 @@ impl Serve {
                 true => Contradiction::NoTlsAddress,
                 false => Contradiction::NoCertificate,
             })
+        } else if self.admission.proxy_protocol
+            && self.proxies.networks().is_empty()
+            && self.listen().iter().any(|listen| listen.unix.is_none())
+        {
+            Some(Contradiction::NoTrustedProxy)
         } else {
             self.door.contradiction().map(Contradiction::Door)
         }
@@ -372,6 +388,11 @@ impl Serve {
         } else {
             self.listen.clone()
         }
+    }
+
+    /// Whether it was told what to listen on.
+    pub(crate) fn listens_as_told(&self) -> bool {
+        !self.listen.is_empty()
     }
 
     pub(crate) fn workers(&self) -> usize {

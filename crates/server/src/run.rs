@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use wirefan_admission::AddressLimits;
-use wirefan_eventloop::{Departures, Server, ServerBuilder, Tls, TlsError};
+use wirefan_eventloop::{Departures, Endpoint, ListenAddr, Server, ServerBuilder, Tls, TlsError};
 
 use crate::admin::{self, AdminError};
 use crate::broadcast::Broadcast;
 use crate::config::Configuration;
 use crate::door::{Door, DoorError, Doorkeeper, Verdict};
 use crate::echo::Echo;
+use crate::inherited::{self, Inherited};
 use crate::listen::Listen;
 use crate::options::{self, Serve};
 use crate::self_signed::{SelfSigned, SelfSignedError};
@@ -30,6 +30,8 @@ pub(crate) enum RunError {
     Resolve { listen: String, error: io::Error },
     /// An address cannot be listened on.
     Bind { addr: SocketAddr, error: io::Error },
+    /// Sockets that were opened for us are of no use.
+    Inherited(io::Error),
     /// Signals cannot be caught.
     #[cfg(unix)]
     Signals(io::Error),
@@ -75,6 +77,10 @@ impl fmt::Display for RunError {
                     "cannot listen on {addr}: {error}; choose another address with --listen"
                 ),
             },
+            Self::Inherited(error) => write!(
+                f,
+                "cannot listen on the sockets of LISTEN_FDS: {error}; systemd gives them with Type=stream sockets"
+            ),
             #[cfg(unix)]
             Self::Signals(error) => write!(f, "cannot catch signals: {error}"),
             Self::Files(error) => write!(f, "{error}"),
@@ -133,34 +139,45 @@ fn run(
     let signals =
         crate::signals::catch(files.is_some() || authorities.is_some() || configuration.is_some())
             .map_err(RunError::Signals)?;
-    let addrs = resolve(&serve.listen())?;
+    let inherited = inherited::take().map_err(RunError::Inherited)?;
+    let listen = match inherited.is_empty() || serve.listens_as_told() {
+        true => serve.listen(),
+        false => Vec::new(),
+    };
+    let addrs = resolve(&listen)?;
     // Before they are used: what changes from now on is noticed.
     let files = serve.tls.files().map(|files| (files.contents(), files));
     let (tls, made) = certificates(serve, &addrs)?;
     let authorities = authorities.map(|files| (Contents::of(files.paths()), files));
-    let door = Arc::new(
-        Door::new(&serve.door, &serve.proxies, AddressLimits::default()).map_err(RunError::Door)?,
-    );
+    let per_address = serve.admission.per_address();
+    let door =
+        Arc::new(Door::new(&serve.door, &serve.proxies, per_address).map_err(RunError::Door)?);
     let admin = admin::Plan::of(&serve.admin).map_err(RunError::Admin)?;
-    let server = builder(serve, &addrs, tls.as_ref())
-        .map_err(RunError::Loop)
-        .and_then(|builder| {
-            start(builder, Arc::clone(&door)).map_err(|error| blame(&addrs, error))
-        })?;
-    for (addr, (_, tls)) in server.addrs().iter().zip(&addrs) {
-        let scheme = if *tls { "https" } else { "http" };
-        tracing::info!(
-            "listening on {addr} — open {scheme}://{}/",
-            within_reach(*addr)
-        );
+    let endpoints = endpoints(&listen, &addrs, inherited, tls.as_ref());
+    let secure: Vec<bool> = endpoints.iter().map(|(_, tls)| *tls).collect();
+    let server = start(builder(serve, endpoints), Arc::clone(&door))
+        .map_err(|error| blame(&addrs, error))?;
+    for (addr, tls) in server.listeners().iter().zip(&secure) {
+        match addr {
+            ListenAddr::Tcp(addr) => {
+                let scheme = if *tls { "https" } else { "http" };
+                let open = within_reach(*addr);
+                tracing::info!("listening on {addr} — open {scheme}://{open}/");
+            }
+            ListenAddr::Unix(_) => tracing::info!("listening on {addr}"),
+        }
     }
     let admin = admin
         .map(|plan| plan.start(server.remote(), serve.max_message()))
         .transpose()
         .map_err(RunError::Admin)?;
-    let secure = server.addrs().iter().zip(&addrs).find(|(_, (_, tls))| *tls);
+    let mut secure = server.listeners().iter().zip(secure);
+    let secure = secure.find_map(|(addr, tls)| match addr {
+        ListenAddr::Tcp(addr) if tls => Some(*addr),
+        _ => None,
+    });
     let written = match (&made, secure) {
-        (Some(made), Some((addr, _))) => Some(tell_how_to_trust(made, *addr)?),
+        (Some(made), Some(addr)) => Some(tell_how_to_trust(made, addr)?),
         _ => None,
     };
     #[cfg(unix)]
@@ -245,7 +262,7 @@ fn tell_how_to_trust(made: &SelfSigned, addr: SocketAddr) -> Result<PathBuf, Run
 /// The addresses of all names, each once and in their order.
 fn resolve(listen: &[Listen]) -> Result<Vec<(SocketAddr, bool)>, RunError> {
     let mut addrs = Vec::new();
-    for listen in listen {
+    for listen in listen.iter().filter(|listen| listen.unix.is_none()) {
         let found = listen
             .addr
             .to_socket_addrs()
@@ -263,13 +280,38 @@ fn resolve(listen: &[Listen]) -> Result<Vec<(SocketAddr, bool)>, RunError> {
     Ok(addrs)
 }
 
-fn builder(
-    serve: &Serve,
+/// All that is to be listened on, and whether it speaks TLS.
+fn endpoints(
+    listen: &[Listen],
     addrs: &[(SocketAddr, bool)],
+    inherited: Vec<Inherited>,
     tls: Option<&Tls>,
-) -> io::Result<ServerBuilder> {
+) -> Vec<(Endpoint, bool)> {
+    let over = |endpoint: Endpoint, tls: Option<&Tls>| match tls {
+        Some(tls) => (endpoint.tls(tls), true),
+        None => (endpoint, false),
+    };
+    let mut endpoints: Vec<(Endpoint, bool)> = addrs
+        .iter()
+        .map(|(addr, over_tls)| over(Endpoint::tcp(*addr), tls.filter(|_| *over_tls)))
+        .collect();
+    #[cfg(not(unix))]
+    let _ = listen;
+    #[cfg(unix)]
+    for listen in listen {
+        if let Some(mode) = listen.unix {
+            endpoints.push((Endpoint::unix(&listen.addr, mode), false));
+        }
+    }
+    for socket in inherited {
+        endpoints.push(over(socket.endpoint, tls.filter(|_| socket.may_speak_tls)));
+    }
+    endpoints
+}
+
+fn builder(serve: &Serve, endpoints: Vec<(Endpoint, bool)>) -> ServerBuilder {
     let (files, workers) = (limits::raise_open_files(), serve.workers());
-    let fitting = limits::connections_within(files, workers, addrs.len());
+    let fitting = limits::connections_within(files, workers, endpoints.len());
     let connections = match serve.max_connections {
         Some(asked) if asked.get() > fitting && fitting < limits::ENOUGH => {
             tracing::warn!(
@@ -289,15 +331,16 @@ fn builder(
         .timeouts(serve.timeouts())
         .backpressure(serve.backpressure())
         .lifetime_code(serve.leaving.code())
-        .reuse_port(serve.leaving.reuse_port);
+        .reuse_port(serve.leaving.reuse_port)
+        .limits(serve.admission.limits(serve.proxies.networks()));
     builder = serve.endurance.build(builder);
-    for (addr, over_tls) in addrs {
-        builder = match tls.filter(|_| *over_tls) {
-            Some(tls) => builder.listen_tls(addr, tls)?,
-            None => builder.listen(addr)?,
-        };
+    for (endpoint, _) in endpoints {
+        builder = builder.listen_on(match serve.admission.proxy_protocol {
+            true => endpoint.proxy_protocol(serve.proxies.networks()),
+            false => endpoint,
+        });
     }
-    Ok(builder)
+    builder
 }
 
 /// Finds the address that the error is about: it is still there.

@@ -150,6 +150,11 @@ mod tests {
             (&["echo", "--listen", "wss://a:1"], "--tls-cert"),
             (&["echo", "--tls-cert", "a"], "--tls-key"),
             (&["echo", "--tls-self-signed", "--listen", "a:1"], "wss://"),
+            (&["echo", "--proxy-protocol"], "--trusted-proxy"),
+            (&["echo", "--max-bytes-per-second", "5g"], "too large"),
+            (&["echo", "--over-rate", "explode"], "delay, drop, close"),
+            #[cfg(unix)]
+            (&["echo", "--listen", "unix:a,mode=9"], "mode=0660"),
             (&["echo", "more"], "more"),
         ] {
             let hint = hint(args);

@@ -60,6 +60,12 @@ fn help_teaches_every_option() {
             "--jwks",
             "--token-from",
             "--auth-url",
+            "--max-connections-per-ip",
+            "--max-handshakes-per-ip",
+            "--max-pending",
+            "--max-messages-per-second",
+            "--max-bytes-per-second",
+            "--over-rate",
             "--trusted-proxy",
             "--log",
         ] {

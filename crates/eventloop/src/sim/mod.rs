@@ -8,6 +8,7 @@ mod model;
 mod net;
 mod script;
 mod secure;
+mod tests_admission;
 mod tests_backpressure;
 mod tests_closing;
 mod tests_fairness;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use wirefan_admission::Networks;
 use wirefan_protocol::{CloseCode, Config, DeflateConfig, Millis, Timeouts};
 
 use super::chance::{Clock, Rng};
@@ -13,6 +14,7 @@ use super::client::{Client, Mood};
 use super::net::{Conduct, Line};
 use super::secure::{self, Secure};
 use crate::directory::Directory;
+use crate::limits::Admission;
 use crate::mailbox::Mailbox;
 use crate::policy::Policies;
 use crate::settings::{Backpressure, Settings};
@@ -21,7 +23,7 @@ use crate::tally::Board;
 use crate::tls::TlsStream;
 use crate::transport::Transport;
 use crate::worker::{Ready, Shared, Worker};
-use crate::{Ctx, Handler, Remote};
+use crate::{Ctx, Handler, Limits, Remote};
 
 /// Long enough for every deadline of a run.
 const MONTHS: Duration = Duration::from_secs(100 * 24 * 60 * 60);
@@ -35,6 +37,9 @@ pub(super) struct Setup {
     pub(super) marks: Backpressure,
     pub(super) policies: Policies,
     pub(super) max_connections: usize,
+    pub(super) limits: Limits,
+    /// Everybody comes by way of a proxy, one of these.
+    pub(super) proxies: Option<Networks>,
     pub(super) max_mail: usize,
     pub(super) max_message: usize,
     pub(super) read_buffer: usize,
@@ -61,6 +66,8 @@ impl Default for Setup {
             marks: Backpressure::default(),
             policies: Policies::default(),
             max_connections: 1000,
+            limits: Limits::default(),
+            proxies: None,
             max_mail: 1024 * 1024,
             max_message: 1024 * 1024,
             read_buffer: 64 * 1024,
@@ -139,6 +146,7 @@ impl<H: Handler> World<H> {
                 policies: setup.policies.clone(),
                 max_connections: setup.max_connections,
                 lifetime_code: CloseCode::GOING_AWAY,
+                admission: Admission::new(setup.limits.clone()),
             }),
         };
         let benches = woken
@@ -327,7 +335,8 @@ impl<H: Handler> World<H> {
                 true => TlsStream::boxed(line.socket(), secure::server()),
                 false => line.socket(),
             };
-            if let Some(token) = bench.worker.admit(Transport::Other(socket), addr) {
+            let (socket, proxies) = (Transport::Other(socket), self.setup.proxies.as_ref());
+            if let Some(token) = bench.worker.admit(socket, Some(addr), proxies) {
                 bench.lines.push((token, line));
             }
         }
@@ -386,6 +395,7 @@ impl<H: Handler> World<H> {
             let core = &mut bench.worker.core;
             assert_eq!(core.slots.len(), 0, "connections are left");
             assert!(core.topics.is_empty(), "topics are left");
+            assert!(core.guests.is_empty(), "something is kept of connections");
             let mut entries = Vec::new();
             core.wheel.expired(core.now.after(MONTHS), &mut entries);
             assert_eq!(core.wheel.next(), None, "deadlines are left");
@@ -396,6 +406,7 @@ impl<H: Handler> World<H> {
             "the directory is not empty"
         );
         assert_eq!(self.shared.connections.load(Ordering::SeqCst), 0);
+        assert_eq!(self.shared.settings.admission.pending(), 0);
     }
 }
 
