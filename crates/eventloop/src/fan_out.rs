@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::CloseCause;
 use crate::outbox::begun_rest;
 use crate::slot::Slot;
-use crate::state::Core;
+use crate::state::{Core, NOBODY};
 use crate::topics::{Membership, Run};
 
 /// A part of a lane that is shorter than this part of it is copied: it would keep all of the lane in memory.
@@ -142,6 +142,7 @@ impl<P> Core<P> {
     /// The way of nearly every broadcast, for a member without a backlog: one write of the shared bytes. Returns whether
     /// some frames were left out.
     fn write_lane(&mut self, index: u32, lane: &Bytes, mut start: usize) -> bool {
+        self.at_ease = NOBODY;
         let Some(slot) = self.slots.get_mut(index) else {
             return false;
         };
@@ -174,6 +175,7 @@ impl<P> Core<P> {
 
     /// Queues frames as far as the limit allows; returns whether some were left out.
     pub(crate) fn queue_within(&mut self, index: u32, frames: Bytes) -> bool {
+        self.at_ease = NOBODY;
         let limit = self.settings.backpressure.limit;
         let Some(slot) = self.slots.get_mut(index) else {
             return false;

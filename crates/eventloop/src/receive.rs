@@ -8,7 +8,7 @@ use wirefan_protocol::handshake::{
 use wirefan_protocol::{Event, Input, State};
 
 use crate::slot::{Held, Stage};
-use crate::state::OUT_HIGH;
+use crate::state::{NOBODY, OUT_HIGH};
 use crate::worker::Worker;
 use crate::{Acceptance, CloseCause, Conn, Ctx, Decision, Handler, Message, TlsFailure};
 
@@ -72,7 +72,7 @@ impl<H: Handler> Worker<H> {
     /// What follows from `len` bytes in the read buffer.
     fn process(&mut self, index: u32, len: usize) {
         let mut buffer = mem::take(&mut self.read_buffer);
-        self.core.current = Some(index);
+        self.core.turn_to(Some(index));
         self.drive(index, Input::new(&mut buffer[..len]));
         self.read_buffer = buffer;
         self.leave_call(index);
@@ -81,7 +81,7 @@ impl<H: Handler> Worker<H> {
     /// Writes what a call or a read led to.
     pub(crate) fn leave_call(&mut self, index: u32) {
         self.core.flush_current();
-        self.core.current = None;
+        self.core.turn_to(None);
         self.core.finish_if_done(index);
         if self.core.topics.pending >= LANES_HIGH {
             self.core.fan_out();
@@ -169,7 +169,7 @@ impl<H: Handler> Worker<H> {
                 return;
             }
         };
-        self.core.current = Some(index);
+        self.core.turn_to(Some(index));
         let request = held.request.request();
         match decision {
             Decision::Accept(acceptance) => self.accept(index, request, acceptance),
@@ -290,6 +290,7 @@ impl<H: Handler> Worker<H> {
 
     /// Nothing more is sent to or expected from a connection.
     fn over(&mut self, index: u32) {
+        self.core.at_ease = NOBODY;
         self.core.leave_all(index);
         if let Some(slot) = self.core.slots.get_mut(index) {
             slot.liveness.closing(self.core.now);

@@ -104,12 +104,12 @@ impl Connection {
             return None;
         }
         if self.partial.is_none()
-            && let Some((kind, payload, ascii)) =
+            && let Some((kind, payload)) =
                 (self.decoder).next_whole(input, self.keys.is_none(), self.config.max_message)
         {
             return Some(match kind {
-                Kind::Binary => Event::Binary(payload),
-                Kind::Text => match utf8::validate_likely(payload, ascii) {
+                Kind::Binary => Event::Binary(payload.binary()),
+                Kind::Text => match payload.text() {
                     Ok(text) => Event::Text(text),
                     Err(error) => self.fail(error, input, out),
                 },
