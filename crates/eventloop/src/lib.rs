@@ -28,6 +28,7 @@ mod event_loop;
 mod fan_out;
 mod handler;
 mod lane;
+mod large;
 mod listener;
 mod mailbox;
 mod outbox;

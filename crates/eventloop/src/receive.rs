@@ -1,6 +1,7 @@
 //! From a socket to the handler: one read, the requests or messages in it, and what is answered to them.
 
 use core::mem;
+use std::io;
 
 use wirefan_protocol::handshake::{
     Accept, AnswerError, Asked, BadRequest, HeadError, Reply, Request, ServerHandshake,
@@ -27,7 +28,25 @@ impl<H: Handler> Worker<H> {
         if !slot.wants_read() {
             return;
         }
-        match slot.socket.read(&mut self.read_buffer) {
+        if slot.flags.large || slot.lends() {
+            return self.read_large(index);
+        }
+        let result = slot.socket.read(&mut self.read_buffer);
+        if let Some(len) = self.heard(index, result, self.read_buffer.len()) {
+            self.process(index, len);
+            self.core.read_again(index);
+        }
+    }
+
+    /// What a read of at most `room` bytes has brought; `None`: nothing for the handler.
+    pub(crate) fn heard(
+        &mut self,
+        index: u32,
+        result: io::Result<usize>,
+        room: usize,
+    ) -> Option<usize> {
+        let slot = self.core.slots.get_mut(index)?;
+        match result {
             Ok(0) => {
                 slot.flags.at_end = true;
                 slot.flags.readable = false;
@@ -35,15 +54,13 @@ impl<H: Handler> Worker<H> {
             }
             Ok(len) => {
                 // Where a short read has emptied the socket, the next look would only cost a system call.
-                let emptied = len < self.read_buffer.len()
-                    && slot.socket.short_read_drains()
-                    && !slot.flags.read_closed;
+                let emptied =
+                    len < room && slot.socket.short_read_drains() && !slot.flags.read_closed;
                 slot.flags.readable = !emptied;
                 slot.liveness.heard(self.core.now);
-                self.process(index, len);
-                self.core.read_again(index);
+                return Some(len);
             }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 slot.flags.readable = false;
                 if slot.socket.take_heard() {
                     slot.liveness.heard(self.core.now);
@@ -54,6 +71,7 @@ impl<H: Handler> Worker<H> {
                 None => self.core.end(index, CloseCause::Reset(error.kind())),
             },
         }
+        None
     }
 
     /// TLS has failed, and told the peer so. A reset behind that would overtake it: what still comes is read away.
@@ -70,7 +88,7 @@ impl<H: Handler> Worker<H> {
     }
 
     /// What follows from `len` bytes in the read buffer.
-    fn process(&mut self, index: u32, len: usize) {
+    pub(crate) fn process(&mut self, index: u32, len: usize) {
         let mut buffer = mem::take(&mut self.read_buffer);
         self.core.turn_to(Some(index));
         self.drive(index, Input::new(&mut buffer[..len]));

@@ -154,6 +154,24 @@ impl Decoder {
         }))
     }
 
+    /// How many bytes of a data frame have not arrived.
+    #[inline]
+    pub(crate) fn to_come(&self) -> u64 {
+        self.remaining
+    }
+
+    /// So many of them have, past the input: unmasks them. Returns whether the frame, and whether its message, is whole.
+    pub(crate) fn arrived(&mut self, payload: &mut [u8], masked: bool) -> bool {
+        for part in payload.chunks_mut(PART) {
+            if masked {
+                apply_mask(part, self.key, 0);
+                self.key = rotate(self.key, part.len());
+            }
+        }
+        self.remaining = self.remaining.saturating_sub(payload.len() as u64);
+        self.remaining == 0 && self.fin
+    }
+
     #[inline]
     fn next_header(&mut self, input: &mut Input<'_>) -> Result<Option<Header>, Error> {
         if self.spilled == 0
