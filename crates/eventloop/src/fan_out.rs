@@ -9,7 +9,7 @@ use crate::CloseCause;
 use crate::outbox::begun_rest;
 use crate::policy::Rules;
 use crate::slot::Slot;
-use crate::state::{Core, OUT_HIGH};
+use crate::state::{Core, NOBODY, OUT_HIGH};
 use crate::topics::{Membership, Run};
 
 /// A part of a lane that is shorter than this part of it is copied: it would keep all of the lane in memory.
@@ -231,6 +231,7 @@ impl<P> Core<P> {
     /// The way of nearly every broadcast, for a member without a backlog: one write of the shared bytes. Returns how many
     /// frames were left out.
     fn write_lane(&mut self, index: u32, lane: &Bytes, start: usize) -> usize {
+        self.at_ease = NOBODY;
         let Some(refused) = self.offer_lane(index, lane, start) else {
             return 0;
         };
@@ -272,6 +273,7 @@ impl<P> Core<P> {
 
     /// Keeps the rest of the frame that was begun where the socket refused; returns where the next one begins.
     fn keep_begun(&mut self, index: u32, lane: &Bytes, begin: usize, refused: usize) -> usize {
+        self.at_ease = NOBODY;
         let begun = begun_rest(&lane[begin..], 0, refused - begin);
         let mut outbox = self.spares.take();
         outbox.push_begun(part(lane, refused, refused + begun), begun);
@@ -321,6 +323,7 @@ impl<P> Core<P> {
 
     /// Queues frames as far as the limit allows; returns how many were left out.
     pub(crate) fn queue_within(&mut self, index: u32, frames: Bytes) -> usize {
+        self.at_ease = NOBODY;
         let limit = self.settings.backpressure.limit;
         let Some(slot) = self.slots.get_mut(index) else {
             return 0;

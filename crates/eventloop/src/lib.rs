@@ -36,6 +36,7 @@ mod handler;
 mod histogram;
 mod jitter;
 mod lane;
+mod large;
 mod leaving;
 mod limits;
 mod listener;

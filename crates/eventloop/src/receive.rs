@@ -1,6 +1,7 @@
 //! From a socket to the handler: one read, the requests or messages in it, and what is answered to them.
 
 use core::mem;
+use std::io;
 
 use wirefan_protocol::handshake::{
     Accept, AnswerError, Asked, BadRequest, HeadError, Reply, Request, ServerHandshake,
@@ -8,7 +9,7 @@ use wirefan_protocol::handshake::{
 use wirefan_protocol::{Event, Input, State};
 
 use crate::slot::{Held, Stage};
-use crate::state::OUT_HIGH;
+use crate::state::{NOBODY, OUT_HIGH};
 use crate::traffic::Verdict;
 use crate::worker::Worker;
 use crate::{Acceptance, CloseCause, Conn, Ctx, Decision, Handler, Message, TlsFailure};
@@ -35,10 +36,28 @@ impl<H: Handler> Worker<H> {
         if !slot.wants_read() {
             return;
         }
+        if slot.flags.large || slot.lends() {
+            return self.read_large(index);
+        }
         if let Stage::Proxied(_) = slot.stage {
             return self.read_proxy_header(index);
         }
-        match slot.socket.read(&mut self.read_buffer[..room]) {
+        let result = slot.socket.read(&mut self.read_buffer[..room]);
+        if let Some(len) = self.heard(index, result, room) {
+            self.process(index, len);
+            self.core.read_again(index);
+        }
+    }
+
+    /// What a read of at most `room` bytes has brought; `None`: nothing for the handler.
+    pub(crate) fn heard(
+        &mut self,
+        index: u32,
+        result: io::Result<usize>,
+        room: usize,
+    ) -> Option<usize> {
+        let slot = self.core.slots.get_mut(index)?;
+        match result {
             Ok(0) => {
                 slot.flags.at_end = true;
                 slot.flags.readable = false;
@@ -51,10 +70,9 @@ impl<H: Handler> Worker<H> {
                 slot.flags.readable = !emptied;
                 slot.liveness.heard(self.core.now);
                 self.core.tally.read += len as u64;
-                self.process(index, len);
-                self.core.read_again(index);
+                return Some(len);
             }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 slot.flags.readable = false;
                 if slot.socket.take_heard() {
                     slot.liveness.heard(self.core.now);
@@ -65,6 +83,7 @@ impl<H: Handler> Worker<H> {
                 None => self.core.end(index, CloseCause::Reset(error.kind())),
             },
         }
+        None
     }
 
     /// TLS has failed, and told the peer so. A reset behind that would overtake it: what still comes is read away.
@@ -81,9 +100,9 @@ impl<H: Handler> Worker<H> {
     }
 
     /// What follows from `len` bytes in the read buffer.
-    fn process(&mut self, index: u32, len: usize) {
+    pub(crate) fn process(&mut self, index: u32, len: usize) {
         let mut buffer = mem::take(&mut self.read_buffer);
-        self.core.current = Some(index);
+        self.core.turn_to(Some(index));
         self.drive(index, Input::new(&mut buffer[..len]));
         self.read_buffer = buffer;
         self.leave_call(index);
@@ -92,7 +111,7 @@ impl<H: Handler> Worker<H> {
     /// Writes what a call or a read led to.
     pub(crate) fn leave_call(&mut self, index: u32) {
         self.core.flush_current();
-        self.core.current = None;
+        self.core.turn_to(None);
         self.core.finish_if_done(index);
         if self.core.topics.pending >= LANES_HIGH {
             self.core.fan_out();
@@ -187,7 +206,7 @@ impl<H: Handler> Worker<H> {
                 return;
             }
         };
-        self.core.current = Some(index);
+        self.core.turn_to(Some(index));
         let request = held.request.request();
         match decision {
             Decision::Accept(acceptance) => self.accept(index, request, acceptance),
@@ -337,6 +356,7 @@ impl<H: Handler> Worker<H> {
 
     /// Nothing more is sent to or expected from a connection.
     fn over(&mut self, index: u32) {
+        self.core.at_ease = NOBODY;
         self.core.leave_all(index);
         if let Some(slot) = self.core.slots.get_mut(index) {
             slot.liveness.closing(self.core.now);

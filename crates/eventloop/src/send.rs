@@ -9,7 +9,7 @@ use wirefan_protocol::{Millis, State};
 use crate::CloseCause;
 use crate::outbox::begun_rest;
 use crate::slot::Stage;
-use crate::state::{Core, OUT_HIGH};
+use crate::state::{Core, NOBODY, OUT_HIGH};
 
 /// An output buffer that has grown beyond this is given back.
 const OUT_KEPT: usize = 512 * 1024;
@@ -26,6 +26,7 @@ impl<P> Core<P> {
 
     /// Puts whole frames into a connection's outbox, to be written at the end of the turn, or at once if they are many.
     pub(crate) fn queue(&mut self, index: u32, frames: Bytes) {
+        self.at_ease = NOBODY;
         if let Some(slot) = self.slots.get_mut(index) {
             let spares = &mut self.spares;
             let outbox = slot.outbox.get_or_insert_with(|| spares.take());
@@ -50,6 +51,7 @@ impl<P> Core<P> {
     /// Writes `out` and one more frame behind it, which lies elsewhere.
     pub(crate) fn write_through(&mut self, index: u32, header: &[u8], payload: &[u8]) {
         let head = core::mem::take(&mut self.out_head);
+        self.at_ease = NOBODY;
         let Some(slot) = self.slots.get_mut(index) else {
             return self.out.clear();
         };
@@ -238,6 +240,7 @@ impl<P> Core<P> {
 
     /// Has a connection taken down at the end of this step, for a cause that counts if it is the first.
     pub(crate) fn end(&mut self, index: u32, cause: CloseCause) {
+        self.at_ease = NOBODY;
         if let Some(slot) = self.slots.get_mut(index) {
             slot.set_cause(cause);
             mark(&mut slot.flags.ended, &mut self.ended, index);

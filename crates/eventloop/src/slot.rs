@@ -97,6 +97,8 @@ pub(crate) struct Flags {
     pub(crate) dirty: bool,
     /// In the list of what is to be read again without being told.
     pub(crate) again: bool,
+    /// The last message was large: the next one may be, too.
+    pub(crate) large: bool,
     /// Our side of the transport is shut.
     pub(crate) shut: bool,
     /// In the list of what is to be taken down.
@@ -132,6 +134,12 @@ impl<P> Slot<P> {
             Stage::Open(connection) if connection.state() == State::Open => Some(connection),
             _ => None,
         }
+    }
+
+    /// Whether the rest of a large message may be read to where it belongs.
+    #[inline]
+    pub(crate) fn lends(&self) -> bool {
+        matches!(&self.stage, Stage::Open(connection) if connection.lends())
     }
 
     pub(crate) fn backlog(&self) -> usize {

@@ -10,7 +10,7 @@ use crate::CloseCause;
 use crate::outbox::Outbox;
 use crate::policy::Rules;
 use crate::slot::Slot;
-use crate::state::{Core, OUT_HIGH};
+use crate::state::{Core, NOBODY, OUT_HIGH};
 
 impl<P> Core<P> {
     /// Has messages of a topic wait for a connection, as its policy allows. Returns the code with which the connection
@@ -21,6 +21,7 @@ impl<P> Core<P> {
         rules: &Rc<Rules>,
         messages: impl Iterator<Item = (Bytes, u64)>,
     ) -> Option<CloseCode> {
+        self.at_ease = NOBODY;
         let (limit, now) = (self.settings.backpressure.limit, self.now);
         let mut close = None;
         for (message, key) in messages {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use wirefan_protocol::{CloseCode, Frame, Kind, Millis, SendError, SendScratch};
+use wirefan_protocol::{CloseCode, Frame, Header, Kind, Millis, Role, SendError, SendScratch};
 
 use crate::fan_out::FanOut;
 use crate::guests::{Guests, Proxy};
@@ -24,6 +24,9 @@ pub(crate) const OUT_HIGH: usize = 64 * 1024;
 /// A payload from here on leaves from where it lies instead of being copied behind the others.
 const DIRECT: usize = 16 * 1024;
 
+/// No slot has this number: there is no memory for as many.
+pub(crate) const NOBODY: u32 = u32::MAX;
+
 #[derive(Debug)]
 pub(crate) struct Core<P> {
     pub(crate) worker: u16,
@@ -38,6 +41,9 @@ pub(crate) struct Core<P> {
     pub(crate) wheel: Wheel,
     /// The connection whose call or read this is; what it is sent is collected in `out`.
     pub(crate) current: Option<u32>,
+    /// The same connection, if it was sent something and can be sent more without another look at it: it is open and
+    /// without a backlog, and nothing is compressed for it. Whatever might change that sets this to [`NOBODY`].
+    pub(crate) at_ease: u32,
     pub(crate) out: Vec<u8>,
     pub(crate) scratch: SendScratch,
     /// Bytes at the front of `out` that are an HTTP answer and not frames.
@@ -85,6 +91,7 @@ impl<P> Core<P> {
             topics,
             wheel: Wheel::new(now),
             current: None,
+            at_ease: NOBODY,
             out: Vec::new(),
             scratch: SendScratch::default(),
             out_head: 0,
@@ -101,6 +108,12 @@ impl<P> Core<P> {
             fan_out: FanOut::default(),
             spares: Spares::default(),
         }
+    }
+
+    /// A call or a read of a connection begins, or one ends.
+    pub(crate) fn turn_to(&mut self, current: Option<u32>) {
+        self.current = current;
+        self.at_ease = NOBODY;
     }
 
     pub(crate) fn id(&self, slot: u32) -> ConnId {
@@ -128,6 +141,22 @@ impl<P> Core<P> {
     #[inline]
     pub(crate) fn send(&mut self, index: u32, kind: Kind, payload: &[u8]) -> Sent {
         // The way of nearly every answer: it goes behind the others of this read, and nothing has to go before.
+        if self.at_ease == index
+            && self.topics.pending == 0
+            && payload.len() < DIRECT
+            && self.out.len() < OUT_HIGH
+        {
+            Header::of_message(kind, payload.len()).append_to(&mut self.out);
+            self.out.extend_from_slice(payload);
+            self.tally.sent += 1;
+            return Sent::Queued;
+        }
+        self.send_first(index, kind, payload)
+    }
+
+    /// The same for the first answer to a read.
+    #[inline(never)]
+    fn send_first(&mut self, index: u32, kind: Kind, payload: &[u8]) -> Sent {
         if self.current == Some(index)
             && self.topics.pending == 0
             && payload.len() < DIRECT
@@ -144,6 +173,9 @@ impl<P> Core<P> {
                 return Sent::Dropped;
             }
             slot.liveness.active(self.now);
+            if connection.agreed().deflate().is_none() && connection.role() == Role::Server {
+                self.at_ease = index;
+            }
             if self.out.len() < OUT_HIGH {
                 self.tally.sent += 1;
                 return Sent::Queued;
@@ -271,6 +303,7 @@ impl<P> Core<P> {
             .close(code, reason, &mut frame)?;
         slot.set_cause(cause);
         slot.liveness.closing(self.now);
+        self.at_ease = NOBODY;
         self.leave_all(index);
         self.emit(index, frame);
         // The peer's Close is awaited even if nothing else is.

@@ -1,7 +1,7 @@
 //! [`Socket`]: all that the loop wants of a byte stream, and [`Transport`], the ones it drives.
 
 use core::fmt;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 
 use mio::event::Source;
@@ -126,6 +126,21 @@ impl Transport {
             #[cfg(test)]
             Self::Other(socket) => socket.read(buffer),
         })
+    }
+
+    /// Reads to one place and, where that costs nothing, what comes behind it to another. Also tells for how much there
+    /// was room.
+    pub(crate) fn read_both(
+        &mut self,
+        first: &mut [u8],
+        second: &mut [u8],
+    ) -> (io::Result<usize>, usize) {
+        let Self::Tcp(stream) = self else {
+            return (self.read(first), first.len());
+        };
+        let room = first.len() + second.len();
+        let mut places = [IoSliceMut::new(first), IoSliceMut::new(second)];
+        (retry(|| Read::read_vectored(stream, &mut places)), room)
     }
 
     #[inline]

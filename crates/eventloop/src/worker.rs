@@ -398,7 +398,7 @@ impl<H: Handler> Worker<H> {
         };
         slot.stage = Stage::Draining;
         slot.set_cause(cause);
-        self.core.current = Some(index);
+        self.core.turn_to(Some(index));
         self.core.out.extend_from_slice(answer);
         self.core.out_head = answer.len();
         self.leave_call(index);
@@ -406,7 +406,7 @@ impl<H: Handler> Worker<H> {
 
     /// A call with a connection in hand, outside of any read.
     fn call(&mut self, index: u32, call: impl FnOnce(&mut H, &mut crate::Conn<'_, H::Peer>)) {
-        self.core.current = Some(index);
+        self.core.turn_to(Some(index));
         self.with_conn(index, call);
         self.leave_call(index);
     }
