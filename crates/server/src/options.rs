@@ -10,10 +10,22 @@ use tracing_subscriber::filter::Targets;
 use wirefan_eventloop::{AtLimit, Backpressure, Timeouts};
 use wirefan_protocol::{CloseCode, Config};
 
+use crate::admin::AdminOptions;
+use crate::admission_limits::AdmissionLimits;
 use crate::bench::Bench;
+use crate::completions::{Completions, Manual};
 use crate::compression::Compression;
+use crate::config::{CheckConfig, ConfigFile, PrintConfig};
+use crate::door::issue::{NewTicket, NewToken};
+use crate::door::options::{DoorContradiction, DoorOptions};
+use crate::endurance::Endurance;
+use crate::health::Health;
+use crate::leaving::Leaving;
 use crate::listen::Listen;
+use crate::slow_readers::SlowReaders;
+use crate::static_files::ServeFiles;
 use crate::tls::TlsOptions;
+use crate::trusted_proxies::TrustedProxyOptions;
 use crate::{log, quantity, subprotocol};
 
 const EXAMPLES: &str = "\
@@ -26,15 +38,22 @@ Examples:
       The same over https:// and wss://, with a certificate that ends with it.
   wirefan broadcast --listen wss://0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem
       The same with a certificate of yours.
+  wirefan token ann >> tokens.txt; wirefan broadcast --token-file tokens.txt
+      Only those with a token come in; docs/authentication.md has the other ways.
   wirefan echo --max-message 16m --workers 4
       Sends every message back, also large ones: to test a client with.
+  wirefan broadcast --config /etc/wirefan/wirefan.toml
+      Options from a file; `wirefan config` writes one that tells of them all.
   wirefan bench ws://127.0.0.1:9001/ --connections 64 --in-flight 32
       How many messages a second a server echoes, and how long each one takes.
 
 Sizes are bytes, or 64k, 16m, 1g (times 1024).
 Durations are 500ms, 25s, 2m, 1h; a plain number is seconds.
+Every option of echo and broadcast may be in the environment too (--max-message as WIREFAN_MAX_MESSAGE, several values
+with commas between them), or in the file that --config names. --log may be for all commands.
 Ctrl-C or SIGTERM ends the server gracefully, a second one at once.
-Exit codes: 0 ended as asked, 1 could not run, 2 wrong options, 130 or 143 ended at once.
+Exit codes: 0 ended as asked, 1 could not run, 2 wrong options, 3 ended but had to cut off connections that did
+not leave in time, 130 or 143 ended at once.
 
 `wirefan echo --help`, `wirefan broadcast --help` and `wirefan bench --help` explain every option.";
 
@@ -56,6 +75,18 @@ pub(crate) struct Cli {
     #[arg(long, global = true, env = "WIREFAN_LOG", hide_env_values = true)]
     #[arg(value_name = "FILTER", default_value = "info", value_parser = log::filter)]
     pub(crate) log: Targets,
+
+    /// How to write it
+    ///
+    /// text is for people, json has one object a line for whatever collects logs. docs/metrics.md names the fields.
+    #[arg(
+        long,
+        global = true,
+        env = "WIREFAN_LOG_FORMAT",
+        hide_env_values = true
+    )]
+    #[arg(value_name = "FORMAT", value_enum, default_value_t = log::Format::Text)]
+    pub(crate) log_format: log::Format,
 }
 
 /// What is to be done.
@@ -73,6 +104,32 @@ pub(crate) enum Command {
     ///
     /// It checks everything that comes back: content, order, and that nothing is missing.
     Bench(Box<Bench>),
+    /// Ask a running server whether it is well: exit code 0 if it is
+    Health(Health),
+    /// Find the mistakes in a configuration file
+    ///
+    /// Each is a line with its place: FILE:LINE:COLUMN. Nothing is started, and neither flags nor the environment are
+    /// looked at.
+    CheckConfig(CheckConfig),
+    /// Write the options in effect as a configuration file, with where each comes from
+    ///
+    /// It takes what the command takes (broadcast unless another is named), reads the environment and the file that
+    /// --config names, and starts nothing. Secrets are not shown.
+    Config(Box<PrintConfig>),
+    /// Write a script that completes the command line
+    Completions(Completions),
+    /// Write the manual page
+    Man(Manual),
+    /// Make a ticket: a short-lived token for the URL, signed with a key of --ticket-key
+    ///
+    /// It goes to stdout:
+    /// npx wscat -c "ws://127.0.0.1:9001/tea?ticket=$(wirefan ticket --ticket-key FILE)"
+    Ticket(NewTicket),
+    /// Make a random token and its line for a --token-file
+    ///
+    /// The line goes to stdout and has only the token's hash, the token goes to stderr:
+    /// wirefan token ann --read /news >> tokens.txt
+    Token(NewToken),
 }
 
 /// The options of `broadcast`.
@@ -86,6 +143,9 @@ pub(crate) struct Broadcast {
     /// For clients that show a message when the server has it, or that want one order for their own and others'.
     #[arg(long, help_heading = "Messages")]
     pub(crate) to_sender: bool,
+
+    #[command(flatten)]
+    pub(crate) slow_readers: SlowReaders,
 }
 
 impl Command {
@@ -95,6 +155,8 @@ impl Command {
             Self::Echo(serve) => serve.contradiction().map(|it| it.to_string()),
             Self::Broadcast(broadcast) => broadcast.serve.contradiction().map(|it| it.to_string()),
             Self::Bench(bench) => bench.contradiction().map(|it| it.to_string()),
+            Self::Config(config) => config.serve().contradiction().map(|it| it.to_string()),
+            _ => None,
         }
     }
 }
@@ -102,12 +164,17 @@ impl Command {
 /// The options that both commands have.
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+
     /// Address to listen on; give it again for more [default: 127.0.0.1:9001, over TLS if there is a certificate]
     ///
     /// HOST:PORT speaks http:// and ws://, wss://HOST:PORT speaks https:// and wss:// and needs a certificate.
     /// `127.0.0.1` is reached from this machine only, `0.0.0.0` and `[::]` from everywhere. Port 0 takes a free one
-    /// and logs it.
-    #[arg(long, value_name = "[wss://]HOST:PORT", value_parser = Listen::parse)]
+    /// and logs it. unix:PATH[,mode=0660] is a Unix socket, for a proxy on this machine. Sockets that systemd has opened
+    /// (LISTEN_FDS) are listened on by themselves, instead of the default; with a certificate those of TCP speak TLS, but
+    /// for those that are named `ws` or `http` (FileDescriptorName=).
+    #[arg(long, value_name = "[wss://]HOST:PORT|unix:PATH", value_parser = Listen::parse)]
     listen: Vec<Listen>,
 
     /// Threads that serve connections, 1 to 1024 [default: one for each core]
@@ -176,8 +243,8 @@ pub(crate) struct Serve {
 
     /// Time for all connections to end when the server shuts down; 0: none
     ///
-    /// Clients are sent a Close with 1001 and what was sent before it; who is not done in time is dropped. Stay below
-    /// what your supervisor waits before it kills.
+    /// Clients are sent a Close (--shutdown-code) and what was sent before it; who is not done in time is cut off, and
+    /// the exit code is 3. Stay below what your supervisor waits before it kills.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::duration)]
     #[arg(help_heading = "Times")]
     pub(crate) shutdown_grace: Duration,
@@ -209,10 +276,31 @@ pub(crate) struct Serve {
     at_limit: Policy,
 
     #[command(flatten)]
+    pub(crate) admin: AdminOptions,
+
+    #[command(flatten)]
+    pub(crate) endurance: Endurance,
+
+    #[command(flatten)]
+    pub(crate) leaving: Leaving,
+
+    #[command(flatten)]
     compression: Compression,
 
     #[command(flatten)]
+    pub(crate) files: ServeFiles,
+
+    #[command(flatten)]
     pub(crate) tls: TlsOptions,
+
+    #[command(flatten)]
+    pub(crate) door: DoorOptions,
+
+    #[command(flatten)]
+    pub(crate) admission: AdmissionLimits,
+
+    #[command(flatten)]
+    pub(crate) proxies: TrustedProxyOptions,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -236,6 +324,10 @@ pub(crate) enum Contradiction {
     NoTlsAddress,
     /// Certificates and keys do not come in pairs.
     Unpaired,
+    /// Those about who may come in.
+    Door(DoorContradiction),
+    /// Proxies are to tell whom they speak for, and none is trusted.
+    NoTrustedProxy,
 }
 
 impl fmt::Display for Contradiction {
@@ -254,6 +346,10 @@ impl fmt::Display for Contradiction {
                 "there is a certificate and nothing listens with it: write --listen wss://HOST:PORT"
             }
             Self::Unpaired => "each --tls-cert needs its --tls-key, in the same order",
+            Self::Door(why) => return why.fmt(f),
+            Self::NoTrustedProxy => {
+                "--proxy-protocol needs to know whom to believe: give --trusted-proxy NET, as 10.0.0.0/8 or loopback"
+            }
         })
     }
 }
@@ -275,8 +371,13 @@ impl Serve {
                 true => Contradiction::NoTlsAddress,
                 false => Contradiction::NoCertificate,
             })
+        } else if self.admission.proxy_protocol
+            && self.proxies.networks().is_empty()
+            && self.listen().iter().any(|listen| listen.unix.is_none())
+        {
+            Some(Contradiction::NoTrustedProxy)
         } else {
-            None
+            self.door.contradiction().map(Contradiction::Door)
         }
     }
 
@@ -289,11 +390,20 @@ impl Serve {
         }
     }
 
+    /// Whether it was told what to listen on.
+    pub(crate) fn listens_as_told(&self) -> bool {
+        !self.listen.is_empty()
+    }
+
     pub(crate) fn workers(&self) -> usize {
         match self.workers {
             Some(workers) => workers.into(),
             None => thread::available_parallelism().map_or(1, usize::from),
         }
+    }
+
+    pub(crate) fn max_message(&self) -> usize {
+        self.max_message
     }
 
     pub(crate) fn protocol(&self) -> Config {
@@ -311,6 +421,7 @@ impl Serve {
         timeouts.pong = self.pong_timeout;
         timeouts.idle = unless_zero(self.idle_timeout);
         timeouts.close = self.close_timeout;
+        self.endurance.set(&mut timeouts);
         timeouts
     }
 
@@ -411,6 +522,7 @@ mod tests {
                 Duration::from_millis(4)
             )
         );
+        assert_eq!((times.lifetime, times.jitter), (None, 20));
         let marks = serve.backpressure();
         assert_eq!((marks.low, marks.high, marks.limit), (1024, 2048, 3072));
         assert_eq!(marks.at_limit, AtLimit::Drop);
