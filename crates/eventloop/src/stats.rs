@@ -56,7 +56,7 @@ pub struct WorkerStats {
     /// Bytes now that sockets have refused, of all connections. What TLS has sealed already is not among them.
     pub backlog: u64,
     /// What became of requests and would-be requests: `accepted`, `answered_2xx` to `answered_5xx` for plain HTTP,
-    /// and the [names](crate::CloseCause::name) of the other causes.
+    /// `dialled` for those of our own, and the [names](crate::CloseCause::name) of the other causes.
     pub handshakes: Vec<(&'static str, u64)>,
     /// Ends of connections that were open, by the [name](crate::CloseCause::name) of the cause.
     pub closed: Vec<(&'static str, u64)>,

@@ -68,6 +68,13 @@ impl Tally {
         add_to(&mut self.board().named().handshakes, ACCEPTED, 1);
     }
 
+    /// A connection that we have dialled is open.
+    #[cfg(feature = "client")]
+    pub(crate) fn dialled(&mut self) {
+        self.open += 1;
+        add_to(&mut self.board().named().handshakes, "dialled", 1);
+    }
+
     /// A connection has ended, or what was to become one.
     pub(crate) fn ended(&mut self, was_open: bool, cause: &CloseCause) {
         self.open -= u64::from(was_open);

@@ -15,7 +15,7 @@ use crate::listener::Arrival;
 use crate::mailbox::{Look, Mail, Mailbox, Post};
 use crate::settings::Settings;
 use crate::shutdown::Draining;
-use crate::slot::{NEVER, Slot, Stage};
+use crate::slot::{NEVER, Slot, Stage, Standing};
 use crate::slots::SlotToken;
 use crate::state::Core;
 use crate::tally::{Board, Now, Tally};
@@ -445,9 +445,13 @@ impl<H: Handler> Worker<H> {
             Stage::Dialling(_) => crate::client::cause_of_dial(cause),
             _ => cause,
         };
+        let was_open = slot.peer.is_some();
         #[cfg(feature = "client")]
-        self.core.dialled.responses.remove(&index);
-        self.core.tally.ended(slot.peer.is_some(), &cause);
+        let was_open = match slot.standing {
+            Standing::Dialled => self.core.dialled.responses.remove(&index).is_some(),
+            _ => was_open,
+        };
+        self.core.tally.ended(was_open, &cause);
         self.core.guests.remove(index);
         self.uncount(slot.standing);
         self.handler.closed(

@@ -277,6 +277,7 @@ impl<H: Handler> Worker<H> {
         };
         slot.stage = Stage::Open(connection);
         slot.liveness.opened(now);
+        self.core.tally.dialled();
         self.core
             .dialled
             .responses
