@@ -343,19 +343,18 @@ mod tests {
         let mut timeouts = Timeouts::default();
         let set = |options: SocketOptions, timeouts: &Timeouts| {
             let options = options.with_times(timeouts);
-            let mut listener = listen(&Endpoint::from(any_port()), 1, options)
-                .unwrap()
-                .remove(0);
+            let endpoint = Endpoint::from(any_port());
+            let mut listener = listen(&endpoint, 1, options).unwrap().remove(0);
             let Ok(ListenAddr::Tcp(addr)) = listener.addr() else {
                 panic!("no address");
             };
             let _client = StdStream::connect(addr).unwrap();
             let mut got = None;
             listener.accept(Millis(1), |arrival| {
-                let Stream::Tcp(socket) = &arrival.stream else {
-                    panic!("no TCP");
+                let Stream::Tcp(stream) = &arrival.stream else {
+                    panic!("not TCP");
                 };
-                got = Some(SockRef::from(socket).tcp_user_timeout().unwrap());
+                got = Some(SockRef::from(stream).tcp_user_timeout().unwrap());
             });
             got.expect("a connection")
         };
