@@ -343,14 +343,18 @@ mod tests {
         let mut timeouts = Timeouts::default();
         let set = |options: SocketOptions, timeouts: &Timeouts| {
             let options = options.with_times(timeouts);
-            let mut listener = bind(([127, 0, 0, 1], 0).into(), None, 1, options)
-                .unwrap()
-                .remove(0);
-            let _client = StdStream::connect(listener.socket.local_addr().unwrap()).unwrap();
+            let endpoint = Endpoint::from(any_port());
+            let mut listener = listen(&endpoint, 1, options).unwrap().remove(0);
+            let Ok(ListenAddr::Tcp(addr)) = listener.addr() else {
+                panic!("no address");
+            };
+            let _client = StdStream::connect(addr).unwrap();
             let mut got = None;
             listener.accept(Millis(1), |arrival| {
-                let socket = socket2::SockRef::from(&arrival.socket);
-                got = Some(socket.tcp_user_timeout().unwrap());
+                let Stream::Tcp(stream) = &arrival.stream else {
+                    panic!("not TCP");
+                };
+                got = Some(SockRef::from(stream).tcp_user_timeout().unwrap());
             });
             got.expect("a connection")
         };
