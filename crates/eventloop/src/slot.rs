@@ -144,7 +144,9 @@ impl<P> Slot<P> {
     /// Whether the rest of a large message may be read to where it belongs.
     #[inline]
     pub(crate) fn lends(&self) -> bool {
-        matches!(&self.stage, Stage::Open(connection) if connection.lends())
+        // What TLS opens may be more than there is room for in that place.
+        self.socket.is_plain()
+            && matches!(&self.stage, Stage::Open(connection) if connection.lends())
     }
 
     pub(crate) fn backlog(&self) -> usize {
