@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wirefan_protocol::{CloseCode, Frame, Kind, SendError};
 
-use crate::slot::NEVER;
+use crate::slot::{Holds, NEVER};
 use crate::state::Core;
 use crate::{Caller, CloseCause, ConnId, Ctx, Message, Sent};
 
@@ -182,14 +182,14 @@ impl<P> Conn<'_, P> {
     /// Reads nothing more from this connection. What has been read already still comes.
     pub fn pause_reading(&mut self) {
         if let Some(slot) = self.core.slots.get_mut(self.slot) {
-            slot.flags.paused = true;
+            slot.flags.holds.add(Holds::PAUSED);
         }
     }
 
     /// Reads on.
     pub fn resume_reading(&mut self) {
         if let Some(slot) = self.core.slots.get_mut(self.slot) {
-            slot.flags.paused = false;
+            slot.flags.holds.remove(Holds::PAUSED);
             self.core.read_again(self.slot);
         }
     }

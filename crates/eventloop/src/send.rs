@@ -8,7 +8,7 @@ use wirefan_protocol::{Millis, State};
 
 use crate::CloseCause;
 use crate::outbox::begun_rest;
-use crate::slot::Stage;
+use crate::slot::{Holds, Stage};
 use crate::state::{Core, NOBODY, OUT_HIGH};
 
 /// An output buffer that has grown beyond this is given back.
@@ -114,7 +114,7 @@ impl<P> Core<P> {
         };
         let full = slot.backlog() >= high;
         if full {
-            slot.flags.choked = true;
+            slot.flags.holds.add(Holds::CHOKED);
             slot.flags.owed_drained = true;
         }
         full
@@ -173,7 +173,7 @@ impl<P> Core<P> {
             self.spares.put_back(outbox);
         }
         if slot.backlog() <= self.settings.backpressure.low {
-            slot.flags.choked = false;
+            slot.flags.holds.remove(Holds::CHOKED);
             // What policies drop is not much at any time: it is over when the peer has read everything.
             if slot.flags.owed_drained && (!of_topics || reads && slot.outbox.is_none()) {
                 self.drained.push(index);

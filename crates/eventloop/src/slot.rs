@@ -88,14 +88,8 @@ pub(crate) struct Flags {
     pub(crate) peer_closed: bool,
     /// The end of the peer's side has been read.
     pub(crate) at_end: bool,
-    /// The handler wants nothing to be read.
-    pub(crate) paused: bool,
-    /// The backlog has passed the high mark and not yet fallen below the low one.
-    pub(crate) choked: bool,
-    /// Another worker's mailbox is full of what this connection published.
-    pub(crate) stalled: bool,
-    /// The peer has sent more than it may, and nothing is read for a while.
-    pub(crate) throttled: bool,
+    /// Why nothing is read for the time being.
+    pub(crate) holds: Holds,
     /// The handler is to be told when the backlog is low.
     pub(crate) owed_drained: bool,
     /// In the list of what is to be written at the end of the turn.
@@ -110,6 +104,41 @@ pub(crate) struct Flags {
     pub(crate) ended: bool,
     /// It was given up for its time to leave was over.
     pub(crate) cut: bool,
+}
+
+/// Reasons to read nothing from a connection, a bit for each.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Holds(u8);
+
+impl Holds {
+    /// The handler wants nothing to be read.
+    pub(crate) const PAUSED: Self = Self(1);
+    /// The backlog has passed the high mark and not yet fallen below the low one.
+    pub(crate) const CHOKED: Self = Self(2);
+    /// Another worker's mailbox is full of what this connection published.
+    pub(crate) const STALLED: Self = Self(4);
+    /// The peer has sent more than it may, and nothing is read for a while.
+    pub(crate) const THROTTLED: Self = Self(8);
+
+    /// Whether it was not there before.
+    pub(crate) fn add(&mut self, hold: Self) -> bool {
+        let new = !self.any_but(Self(!hold.0));
+        self.0 |= hold.0;
+        new
+    }
+
+    pub(crate) fn remove(&mut self, hold: Self) {
+        self.0 &= !hold.0;
+    }
+
+    /// Whether there is another one than this.
+    pub(crate) fn any_but(self, hold: Self) -> bool {
+        self.0 & !hold.0 != 0
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
 }
 
 impl<P> Slot<P> {
@@ -177,7 +206,7 @@ impl<P> Slot<P> {
             && match &self.stage {
                 Stage::Held(_) => false,
                 Stage::Open(connection) if connection.state() == State::Open => {
-                    !(flags.paused || flags.choked || flags.stalled || flags.throttled)
+                    flags.holds.is_empty()
                 }
                 // No message is handed out any more: what is read is the peer's Close, or thrown away.
                 _ => true,

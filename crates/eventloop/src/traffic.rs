@@ -8,7 +8,7 @@ use wirefan_admission::Traffic;
 use wirefan_protocol::{CloseCode, Input};
 
 use crate::limits::OverRate;
-use crate::slot::Slot;
+use crate::slot::{Holds, Slot};
 use crate::state::Core;
 use crate::worker::Worker;
 use crate::{CloseCause, Handler};
@@ -90,7 +90,7 @@ impl<P> Core<P> {
     fn throttle(&mut self, index: u32) {
         let generation = self.slots.generation(index);
         if let (Some(slot), Some(guest)) = (self.slots.get_mut(index), self.guests.get(index))
-            && !mem::replace(&mut slot.flags.throttled, true)
+            && slot.flags.holds.add(Holds::THROTTLED)
         {
             self.guests.wait(guest.until, index, generation);
         }
@@ -128,7 +128,7 @@ impl<H: Handler> Worker<H> {
             let Some(slot) = core.slots.get_mut(index) else {
                 continue;
             };
-            slot.flags.throttled = false;
+            slot.flags.holds.remove(Holds::THROTTLED);
             core.read_again(index);
         }
     }

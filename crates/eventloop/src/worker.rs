@@ -15,7 +15,7 @@ use crate::listener::Arrival;
 use crate::mailbox::{Look, Mail, Mailbox, Post};
 use crate::settings::Settings;
 use crate::shutdown::Draining;
-use crate::slot::{NEVER, Slot, Stage, Standing};
+use crate::slot::{Holds, NEVER, Slot, Stage, Standing};
 use crate::slots::SlotToken;
 use crate::state::Core;
 use crate::tally::{Board, Now, Tally};
@@ -233,7 +233,7 @@ impl<H: Handler> Worker<H> {
         }
         for index in mem::take(&mut self.stalled) {
             if let Some(slot) = self.core.slots.get_mut(index) {
-                slot.flags.stalled = false;
+                slot.flags.holds.remove(Holds::STALLED);
             }
             self.core.read_again(index);
         }
@@ -300,7 +300,7 @@ impl<H: Handler> Worker<H> {
         }
         for index in mem::take(&mut self.core.posters) {
             if over && let Some(slot) = self.core.slots.get_mut(index) {
-                slot.flags.stalled = true;
+                slot.flags.holds.add(Holds::STALLED);
                 self.stalled.push(index);
             }
         }
@@ -343,8 +343,7 @@ impl<H: Handler> Worker<H> {
             return;
         };
         // What we chose not to read may hold the sign of life.
-        if slot.flags.readable && (slot.flags.paused || slot.flags.stalled || slot.flags.throttled)
-        {
+        if slot.flags.readable && slot.flags.holds.any_but(Holds::CHOKED) {
             slot.liveness.heard(now);
         }
         let due = slot

@@ -139,13 +139,27 @@ fn who_waits_is_not_taken_for_dead_and_who_is_paused_waits_on() {
     let id = script.id("/fast");
     world.with_ctx(0, |server| {
         let index = server.core.slots.find(id).expect("it is there");
-        server.core.slots.get_mut(index).expect("it").flags.paused = true;
+        server
+            .core
+            .slots
+            .get_mut(index)
+            .expect("it")
+            .flags
+            .holds
+            .add(crate::slot::Holds::PAUSED);
     });
     world.run(50_000);
     assert_eq!(script.messages("/fast").len(), before);
     world.with_ctx(0, |server| {
         let index = server.core.slots.find(id).expect("it is there");
-        server.core.slots.get_mut(index).expect("it").flags.paused = false;
+        server
+            .core
+            .slots
+            .get_mut(index)
+            .expect("it")
+            .flags
+            .holds
+            .remove(crate::slot::Holds::PAUSED);
         server.core.read_again(index);
     });
     world.run(50_000);
