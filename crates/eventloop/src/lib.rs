@@ -45,6 +45,7 @@ mod leaving;
 mod limits;
 mod listener;
 mod mailbox;
+mod membership;
 mod outbox;
 mod peer_addr;
 mod policy;
