@@ -661,9 +661,10 @@ fn pings_are_answered_while_messages_come() {
     let addr = server_that(pings, &pongs);
     let args = "--connections 3 --in-flight 5 --count 300 --warmup 0 --size 300";
     assert_eq!(clean("echo", addr, args)["messages"], 300);
-    // Its last pong may still be on the way when a connection is closed, but it is before the Close.
+    // Its last pong may still be on the way when a connection is closed, but it is before the Close. The connections need
+    // not have a third of the messages each: at worst two pings of a hundred are not due yet.
     let begin = std::time::Instant::now();
-    while pongs.load(Ordering::SeqCst) < 99 {
+    while pongs.load(Ordering::SeqCst) < 98 {
         assert!(begin.elapsed() < PATIENCE, "{pongs:?} pongs");
         thread::sleep(std::time::Duration::from_millis(5));
     }

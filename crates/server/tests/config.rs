@@ -397,6 +397,8 @@ fn sighup_tells_what_waits_for_the_next_start_and_a_broken_file_changes_nothing(
     assert_eq!(client.next(), Received::Binary(vec![7; 10]));
     client.send_binary(&[7; 11]);
     assert_eq!(client.next(), Received::Close(Some(CloseCode::TOO_BIG)));
+    // Who does not end its side has to be cut off.
+    drop(client);
     server.signal("TERM");
     assert!(server.wait().success());
 }
