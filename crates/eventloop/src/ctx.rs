@@ -7,7 +7,7 @@ use wirefan_protocol::handshake::Reply;
 use wirefan_protocol::{CloseCode, Frame};
 
 use crate::mailbox::Post;
-use crate::slot::{Holds, Stage};
+use crate::slot::Stage;
 use crate::state::Core;
 use crate::{Acceptance, CloseCause, ConnId, Decision, Drops, Message, Sent};
 
@@ -110,7 +110,7 @@ impl<P> Ctx<'_, P> {
         if let Some(index) = self.core.slots.find(id)
             && let Some(slot) = self.core.slots.get_mut(index)
         {
-            slot.flags.holds.remove(Holds::PAUSED);
+            slot.flags.holds.remove(crate::slot::Holds::PAUSED);
             self.core.read_again(index);
         }
     }

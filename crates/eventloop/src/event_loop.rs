@@ -65,9 +65,9 @@ impl<H: Handler> EventLoop<H> {
     /// Turns until a shutdown is complete.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
-        let mut turned = Instant::now();
+        let mut took = Duration::ZERO;
         while !self.worker.is_done() {
-            let timeout = self.timeout(self.millis(turned));
+            let timeout = self.timeout(self.worker.core.now.after(took));
             match self.poll.poll(&mut events, timeout) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -86,15 +86,10 @@ impl<H: Handler> EventLoop<H> {
             self.dial();
             // With more sockets ready than were told, the others are heard before any deadline strikes.
             self.worker.turn(events.iter().count() < EVENTS);
-            turned = Instant::now();
-            self.worker.core.tally.turned(turned - woke);
+            took = woke.elapsed();
+            self.worker.core.tally.turned(took);
         }
         Ok(())
-    }
-
-    /// What the worker calls this moment.
-    fn millis(&self, moment: Instant) -> Millis {
-        Millis(0).after(moment.saturating_duration_since(self.start))
     }
 
     fn timeout(&self, now: Millis) -> Option<Duration> {

@@ -15,7 +15,7 @@ use crate::listener::Arrival;
 use crate::mailbox::{Look, Mail, Mailbox, Post};
 use crate::settings::Settings;
 use crate::shutdown::Draining;
-use crate::slot::{Holds, NEVER, Slot, Stage, Standing};
+use crate::slot::{Holds, NEVER, Slot, Stage};
 use crate::slots::SlotToken;
 use crate::state::Core;
 use crate::tally::{Board, Now, Tally};
@@ -47,6 +47,9 @@ pub(crate) struct Worker<H: Handler> {
     /// Connections that another worker accepted for this one.
     pub(crate) arrivals: Vec<Arrival>,
     expired: Vec<u32>,
+    /// When other threads were last shown what was counted, and whether there was more since.
+    tally_shown: Millis,
+    tally_owed: bool,
     /// For how many turns deadlines have waited for sockets that may show a sign of life.
     put_off: u32,
     /// Connections on all workers.
@@ -107,6 +110,8 @@ impl<H: Handler> Worker<H> {
             stalled: Vec::new(),
             arrivals: Vec::new(),
             expired: Vec::new(),
+            tally_shown: NEVER,
+            tally_owed: false,
             put_off: 0,
             connections: shared.connections,
             refusals: Refusals::new(now),
@@ -165,7 +170,12 @@ impl<H: Handler> Worker<H> {
         }
         self.settle();
         self.post();
-        self.publish_tally();
+        // A busy worker has many turns a millisecond; what they count is shown with the first of the next one.
+        self.tally_owed = self.tally_shown == self.core.now;
+        if !self.tally_owed {
+            self.tally_shown = self.core.now;
+            self.publish_tally();
+        }
     }
 
     /// Shows other threads what has been counted.
@@ -249,7 +259,9 @@ impl<H: Handler> Worker<H> {
             return Some(self.core.now);
         }
         let leaving = self.leaving.as_ref().map(Leaving::next);
-        let next = self.core.wheel.next().into_iter().chain(leaving).min();
+        let tally = self.tally_owed.then_some(Millis(self.core.now.0 + 1));
+        let next = self.core.wheel.next().into_iter();
+        let next = next.chain(leaving).chain(tally).min();
         match self.core.guests.next() {
             None => next,
             throttled => next.into_iter().chain(throttled).min(),
@@ -447,7 +459,7 @@ impl<H: Handler> Worker<H> {
         let was_open = slot.peer.is_some();
         #[cfg(feature = "client")]
         let was_open = match slot.standing {
-            Standing::Dialled => self.core.dialled.responses.remove(&index).is_some(),
+            crate::slot::Standing::Dialled => self.core.dialled.responses.remove(&index).is_some(),
             _ => was_open,
         };
         self.core.tally.ended(was_open, &cause);
