@@ -303,6 +303,8 @@ impl<H: Handler> Worker<H> {
                         };
                         self.handler.pong(&mut conn, payload, rtt);
                     }
+                    // The next ping may be due before this answer would have been overdue.
+                    self.core.arm(index);
                     continue;
                 }
                 Event::Close(frame) => {
