@@ -156,3 +156,33 @@ fn the_memory_of_a_lent_message_can_be_kept() {
         assert!(end.scratch.take_binary().unwrap() == payload(100_000, 3));
     }
 }
+
+#[test]
+fn what_was_not_lent_or_is_more_than_was_missing_is_not_filled() {
+    for role in ROLES {
+        let secret = wire(peer(role), &[binary(vec![0x53; 300_000])]);
+        let (mut end, _) = read(role, &secret, &[50_000], true);
+        // Its memory is that of the last message. A ping in its midst was whole, it is not.
+        let bytes = wire(
+            peer(role),
+            &[binary(payload(10, 1)).more(), ping("here"), continuation(payload(20_000, 2))],
+        );
+        let (begin, rest) = bytes.split_at(bytes.len() - 20_000);
+        let (begin, header) = begin.split_at(begin.len() - if role == Role::Server { 8 } else { 4 });
+        end.read(begin);
+        for len in [0, 1000] {
+            end.connection.filled(len);
+            end.read(&[]);
+        }
+        end.read(header);
+        let place = end.connection.lend().unwrap();
+        place.copy_from_slice(rest);
+        end.connection.filled(100_000);
+        end.read(&[]);
+        let expected = [payload(10, 1), payload(20_000, 2)].concat();
+        let Some(Seen::Binary(data)) = end.seen.last() else {
+            panic!("a message");
+        };
+        assert!(*data == expected && end.seen.len() == 3);
+    }
+}
