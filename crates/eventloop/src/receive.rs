@@ -37,7 +37,7 @@ impl<H: Handler> Worker<H> {
             return;
         }
         if slot.flags.large || slot.lends() {
-            return self.read_large(index);
+            return self.read_large(index, room);
         }
         if let Stage::Proxied(_) = slot.stage {
             return self.read_proxy_header(index);
