@@ -36,7 +36,7 @@ impl<H: Handler> Worker<H> {
         if !slot.wants_read() {
             return;
         }
-        if slot.flags.large || slot.lends() {
+        if (slot.flags.large || slot.lends()) && slot.socket.reads_in_pieces() {
             return self.read_large(index, room);
         }
         if let Stage::Proxied(_) = slot.stage {
