@@ -165,10 +165,15 @@ fn what_was_not_lent_or_is_more_than_was_missing_is_not_filled() {
         // Its memory is that of the last message. A ping in its midst was whole, it is not.
         let bytes = wire(
             peer(role),
-            &[binary(payload(10, 1)).more(), ping("here"), continuation(payload(20_000, 2))],
+            &[
+                binary(payload(10, 1)).more(),
+                ping("here"),
+                continuation(payload(20_000, 2)),
+            ],
         );
         let (begin, rest) = bytes.split_at(bytes.len() - 20_000);
-        let (begin, header) = begin.split_at(begin.len() - if role == Role::Server { 8 } else { 4 });
+        let (begin, header) =
+            begin.split_at(begin.len() - if role == Role::Server { 8 } else { 4 });
         end.read(begin);
         for len in [0, 1000] {
             end.connection.filled(len);
