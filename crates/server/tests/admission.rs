@@ -131,7 +131,11 @@ fn a_proxy_on_a_unix_socket_is_believed_where_the_loopback_is_trusted() {
             let mut begin = [0; 12];
             stream.read_exact(&mut begin).unwrap();
             assert_eq!(begin, *format!("HTTP/1.1 {status}").as_bytes());
-            let line = server.line_with(if status == 101 { "connected" } else { "refused" });
+            let line = server.line_with(if status == 101 {
+                "connected"
+            } else {
+                "refused"
+            });
             assert!(line.contains(expected), "{line}");
         }
     }
