@@ -130,6 +130,8 @@ fn what_lay_in_lent_memory_is_never_seen() {
         assert!(*data == expected);
         end.read(&short[..20_000]);
         assert!(end.connection.lend().is_some());
+        let shown = format!("{:?} {:?}", end.connection, end.scratch);
+        assert!(!shown.contains("83, 83"), "not even to who debugs");
         end.end();
         let text = wire(peer(role), &[text("a").more(), continuation("b")]);
         let mut end = End {
