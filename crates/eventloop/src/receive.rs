@@ -8,7 +8,7 @@ use wirefan_protocol::handshake::{
 };
 use wirefan_protocol::{Event, Input, State};
 
-use crate::slot::{Held, Stage};
+use crate::slot::{Farewell, Held, Inbound, Stage};
 use crate::state::{NOBODY, OUT_HIGH};
 use crate::traffic::Verdict;
 use crate::worker::Worker;
@@ -59,14 +59,15 @@ impl<H: Handler> Worker<H> {
         let slot = self.core.slots.get_mut(index)?;
         match result {
             Ok(0) => {
-                slot.flags.at_end = true;
+                slot.flags.inbound = Inbound::AtEnd;
                 slot.flags.readable = false;
                 self.end_of_input(index);
             }
             Ok(len) => {
                 // Where a short read has emptied the socket, the next look would only cost a system call.
-                let emptied =
-                    len < room && slot.socket.short_read_drains() && !slot.flags.read_closed;
+                let emptied = len < room
+                    && slot.socket.short_read_drains()
+                    && slot.flags.inbound == Inbound::Open;
                 slot.flags.readable = !emptied;
                 slot.liveness.heard(self.core.now);
                 self.core.tally.read += len as u64;
@@ -308,7 +309,7 @@ impl<H: Handler> Worker<H> {
                     continue;
                 }
                 Event::Close(frame) => {
-                    slot.flags.peer_closed = true;
+                    slot.flags.farewell = Farewell::PeerClosed;
                     slot.set_cause(CloseCause::PeerClosed {
                         code: frame.map(|frame| frame.code),
                         reason: frame.map_or("", |frame| frame.reason).into(),

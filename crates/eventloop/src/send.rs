@@ -8,7 +8,7 @@ use wirefan_protocol::{Millis, State};
 
 use crate::CloseCause;
 use crate::outbox::begun_rest;
-use crate::slot::Stage;
+use crate::slot::{Farewell, Inbound, Stage};
 use crate::state::{Core, NOBODY, OUT_HIGH};
 
 /// An output buffer that has grown beyond this is given back.
@@ -225,7 +225,9 @@ impl<P> Core<P> {
         }
         // RFC 6455 §7.1.1: the server ends the transport first. With unread input that would reset it, and the reset
         // could overtake our Close: then only our side is shut, and the rest read away.
-        if slot.flags.at_end || (slot.flags.peer_closed && !slot.flags.readable) {
+        if slot.flags.inbound == Inbound::AtEnd
+            || (slot.flags.farewell == Farewell::PeerClosed && !slot.flags.readable)
+        {
             return self.end_as_known(index);
         }
         slot.stage = Stage::Draining;

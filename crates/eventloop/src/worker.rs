@@ -15,7 +15,7 @@ use crate::listener::Arrival;
 use crate::mailbox::{Look, Mail, Mailbox, Post};
 use crate::settings::Settings;
 use crate::shutdown::Draining;
-use crate::slot::{NEVER, Slot, Stage};
+use crate::slot::{Inbound, NEVER, Slot, Stage};
 use crate::slots::SlotToken;
 use crate::state::Core;
 use crate::tally::{Board, Now, Tally};
@@ -122,7 +122,9 @@ impl<H: Handler> Worker<H> {
             return;
         };
         slot.flags.readable |= ready.readable || ready.read_closed;
-        slot.flags.read_closed |= ready.read_closed;
+        if ready.read_closed && slot.flags.inbound == Inbound::Open {
+            slot.flags.inbound = Inbound::Closed;
+        }
         if ready.writable && (slot.waits_to_write() || slot.flags.owed_drained) {
             self.core.write_backlog(index);
             // What is sent to it from now on would come behind a gap.
@@ -384,7 +386,7 @@ impl<H: Handler> Worker<H> {
             Overdue::Close if self.waits_to_leave(index) => {}
             Overdue::Close => {
                 if let Some(slot) = self.core.slots.get_mut(index) {
-                    slot.flags.cut = true;
+                    slot.flags.cut_off();
                 }
                 self.core.end(index, cause);
             }
