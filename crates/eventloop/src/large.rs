@@ -13,26 +13,31 @@ const HEAD: usize = 4 * 1024;
 const MOST: usize = 1024 * 1024;
 
 impl<H: Handler> Worker<H> {
-    /// Reads from a connection in the midst of a large message, or behind one.
-    pub(crate) fn read_large(&mut self, index: u32) {
+    /// Reads from a connection in the midst of a large message, or behind one; at most `room` bytes of what may have to
+    /// wait.
+    pub(crate) fn read_large(&mut self, index: u32, room: usize) {
         let Some(slot) = self.core.slots.get_mut(index) else {
             return;
         };
         if mem::take(&mut slot.flags.large) && !slot.lends() {
             // Behind a large message there is often another one, of which only the header is to be copied.
-            let head = HEAD.min(self.read_buffer.len());
+            let head = HEAD.min(room);
             let result = slot.socket.read(&mut self.read_buffer[..head]);
             let Some(len) = self.heard(index, result, head) else {
                 return;
             };
             self.process(index, len);
+            if self.core.settings.admission.metered {
+                // Something may have to wait by now, and comes before what is read next.
+                return self.core.read_again(index);
+            }
         }
-        self.read_to_place(index);
+        self.read_to_place(index, room);
         self.core.read_again(index);
     }
 
     /// Reads the rest of a large message, and a little of what comes behind it.
-    fn read_to_place(&mut self, index: u32) {
+    fn read_to_place(&mut self, index: u32, room: usize) {
         let Some(slot) = self.core.slots.get_mut(index) else {
             return;
         };
@@ -42,10 +47,10 @@ impl<H: Handler> Worker<H> {
         let Stage::Open(connection) = &mut slot.stage else {
             return;
         };
-        let head = HEAD.min(self.read_buffer.len());
+        let head = HEAD.min(room);
         let Some(place) = connection.lend() else {
-            let result = slot.socket.read(&mut self.read_buffer);
-            if let Some(len) = self.heard(index, result, self.read_buffer.len()) {
+            let result = slot.socket.read(&mut self.read_buffer[..room]);
+            if let Some(len) = self.heard(index, result, room) {
                 self.process(index, len);
             }
             return;

@@ -7,7 +7,7 @@ use wirefan_protocol::handshake::Reply;
 use wirefan_protocol::{CloseCode, Millis};
 
 use crate::shutdown::{Departure, Shutdown};
-use crate::slot::{Slot, Stage};
+use crate::slot::{Farewell, Slot, Stage};
 use crate::worker::Worker;
 use crate::{CloseCause, ConnId, Decision, Handler, jitter};
 
@@ -133,7 +133,7 @@ impl<H: Handler> Worker<H> {
             if let Some(slot) = self.core.slots.get_mut(index)
                 && which(&slot.stage)
             {
-                slot.flags.cut = true;
+                slot.flags.cut_off();
                 self.core.end(index, CloseCause::Shutdown);
             }
         }
@@ -144,12 +144,10 @@ impl<H: Handler> Worker<H> {
         if self.leaving.is_none() || slot.peer.is_none() {
             return;
         }
-        self.draining.count(if slot.flags.peer_closed {
-            Departure::Left
-        } else if slot.flags.cut {
-            Departure::Cut
-        } else {
-            Departure::Lost
+        self.draining.count(match slot.flags.farewell {
+            Farewell::PeerClosed => Departure::Left,
+            Farewell::Cut => Departure::Cut,
+            Farewell::None => Departure::Lost,
         });
     }
 }

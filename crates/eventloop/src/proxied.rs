@@ -12,7 +12,7 @@ use wirefan_protocol::handshake::ServerHandshake;
 
 use crate::admit::Refusal;
 use crate::guests::Proxy;
-use crate::slot::Stage;
+use crate::slot::{Inbound, Stage};
 use crate::worker::Worker;
 use crate::{CloseCause, Handler};
 
@@ -62,12 +62,12 @@ impl<H: Handler> Worker<H> {
         let room = AT_ONCE.min(self.read_buffer.len());
         let len = match slot.socket.read_raw(&mut self.read_buffer[..room]) {
             Ok((0, _)) => {
-                slot.flags.at_end = true;
+                slot.flags.inbound = Inbound::AtEnd;
                 slot.flags.readable = false;
                 return self.core.end(index, CloseCause::Lost);
             }
             Ok((len, emptied)) => {
-                slot.flags.readable = !emptied || slot.flags.read_closed;
+                slot.flags.readable = !emptied || slot.flags.inbound != Inbound::Open;
                 len
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

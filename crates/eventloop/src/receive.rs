@@ -8,7 +8,7 @@ use wirefan_protocol::handshake::{
 };
 use wirefan_protocol::{Event, Input, State};
 
-use crate::slot::{Held, Stage};
+use crate::slot::{Farewell, Held, Inbound, Stage};
 use crate::state::{NOBODY, OUT_HIGH};
 use crate::traffic::Verdict;
 use crate::worker::Worker;
@@ -36,8 +36,8 @@ impl<H: Handler> Worker<H> {
         if !slot.wants_read() {
             return;
         }
-        if slot.flags.large || slot.lends() {
-            return self.read_large(index);
+        if (slot.flags.large || slot.lends()) && slot.socket.reads_in_pieces() {
+            return self.read_large(index, room);
         }
         if let Stage::Proxied(_) = slot.stage {
             return self.read_proxy_header(index);
@@ -59,14 +59,15 @@ impl<H: Handler> Worker<H> {
         let slot = self.core.slots.get_mut(index)?;
         match result {
             Ok(0) => {
-                slot.flags.at_end = true;
+                slot.flags.inbound = Inbound::AtEnd;
                 slot.flags.readable = false;
                 self.end_of_input(index);
             }
             Ok(len) => {
                 // Where a short read has emptied the socket, the next look would only cost a system call.
-                let emptied =
-                    len < room && slot.socket.short_read_drains() && !slot.flags.read_closed;
+                let emptied = len < room
+                    && slot.socket.short_read_drains()
+                    && slot.flags.inbound == Inbound::Open;
                 slot.flags.readable = !emptied;
                 slot.liveness.heard(self.core.now);
                 self.core.tally.read += len as u64;
@@ -313,10 +314,12 @@ impl<H: Handler> Worker<H> {
                         };
                         self.handler.pong(&mut conn, payload, rtt);
                     }
+                    // The next ping may be due before this answer would have been overdue.
+                    self.core.arm(index);
                     continue;
                 }
                 Event::Close(frame) => {
-                    slot.flags.peer_closed = true;
+                    slot.flags.farewell = Farewell::PeerClosed;
                     slot.set_cause(CloseCause::PeerClosed {
                         code: frame.map(|frame| frame.code),
                         reason: frame.map_or("", |frame| frame.reason).into(),

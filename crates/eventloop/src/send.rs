@@ -8,7 +8,7 @@ use wirefan_protocol::{Millis, State};
 
 use crate::CloseCause;
 use crate::outbox::begun_rest;
-use crate::slot::{Holds, Stage};
+use crate::slot::{Farewell, Holds, Inbound, Stage};
 use crate::state::{Core, NOBODY, OUT_HIGH};
 
 /// An output buffer that has grown beyond this is given back.
@@ -226,14 +226,19 @@ impl<P> Core<P> {
             return;
         }
         // RFC 6455 §7.1.1: the client waits for the server to end the transport.
-        if slot.is_dialled() && slot.flags.peer_closed && !slot.flags.at_end {
+        if slot.is_dialled()
+            && slot.flags.farewell == Farewell::PeerClosed
+            && slot.flags.inbound != Inbound::AtEnd
+        {
             slot.liveness.closing(self.now);
             self.read_again(index);
             return self.arm(index);
         }
         // And the server does so first. With unread input that would reset it, and the reset
         // could overtake our Close: then only our side is shut, and the rest read away.
-        if slot.flags.at_end || (slot.flags.peer_closed && !slot.flags.readable) {
+        if slot.flags.inbound == Inbound::AtEnd
+            || (slot.flags.farewell == Farewell::PeerClosed && !slot.flags.readable)
+        {
             return self.end_as_known(index);
         }
         slot.stage = Stage::Draining;

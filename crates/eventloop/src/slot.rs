@@ -82,12 +82,8 @@ pub(crate) struct Held {
 pub(crate) struct Flags {
     /// Readiness to read has been told and not been used up.
     pub(crate) readable: bool,
-    /// The peer has ended its side: read on until that is reached.
-    pub(crate) read_closed: bool,
-    /// The peer's Close has been read.
-    pub(crate) peer_closed: bool,
-    /// The end of the peer's side has been read.
-    pub(crate) at_end: bool,
+    pub(crate) inbound: Inbound,
+    pub(crate) farewell: Farewell,
     /// Why nothing is read for the time being.
     pub(crate) holds: Holds,
     /// The handler is to be told when the backlog is low.
@@ -102,8 +98,37 @@ pub(crate) struct Flags {
     pub(crate) shut: bool,
     /// In the list of what is to be taken down.
     pub(crate) ended: bool,
+}
+
+/// How far the peer's side of the transport is from its end.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Inbound {
+    #[default]
+    Open,
+    /// The peer has ended it: read on until that is reached.
+    Closed,
+    /// That has been read.
+    AtEnd,
+}
+
+/// How a connection takes its leave.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Farewell {
+    #[default]
+    None,
+    /// The peer's Close has been read.
+    PeerClosed,
     /// It was given up for its time to leave was over.
-    pub(crate) cut: bool,
+    Cut,
+}
+
+impl Flags {
+    /// It is given up, unless the peer has closed it.
+    pub(crate) fn cut_off(&mut self) {
+        if self.farewell == Farewell::None {
+            self.farewell = Farewell::Cut;
+        }
+    }
 }
 
 /// Reasons to read nothing from a connection, a bit for each.
@@ -202,7 +227,7 @@ impl<P> Slot<P> {
     pub(crate) fn wants_read(&self) -> bool {
         let flags = self.flags;
         flags.readable
-            && !(flags.ended || flags.at_end)
+            && !(flags.ended || flags.inbound == Inbound::AtEnd)
             && match &self.stage {
                 Stage::Held(_) => false,
                 Stage::Open(connection) if connection.state() == State::Open => {

@@ -25,6 +25,10 @@ pub(crate) trait Socket: Send {
     fn short_read_drains(&self) -> bool {
         false
     }
+    /// Whether a read may have as little room as one likes.
+    fn reads_in_pieces(&self) -> bool {
+        true
+    }
     /// Bytes that were taken and wait for readiness, as they do where the stream changes what it is given.
     fn unsent(&self) -> usize {
         0
@@ -93,6 +97,16 @@ impl Transport {
     /// Whether answers go as they are, as soon as the connection is there.
     pub(crate) fn is_plain(&self) -> bool {
         !matches!(self, Self::Tls(_))
+    }
+
+    /// Whether a read may have as little room as one likes: TLS hands out all that its records hold.
+    pub(crate) fn reads_in_pieces(&self) -> bool {
+        match self {
+            Self::Tls(stream) => stream.reads_in_pieces(),
+            #[cfg(test)]
+            Self::Other(socket) => socket.reads_in_pieces(),
+            _ => true,
+        }
     }
 
     /// Reads what stands before anything else, TLS included; with that, whether the stream is empty now.
@@ -371,6 +385,10 @@ impl Socket for Box<dyn Socket> {
 
     fn short_read_drains(&self) -> bool {
         (**self).short_read_drains()
+    }
+
+    fn reads_in_pieces(&self) -> bool {
+        (**self).reads_in_pieces()
     }
 
     fn unsent(&self) -> usize {

@@ -15,7 +15,7 @@ use crate::listener::Arrival;
 use crate::mailbox::{Look, Mail, Mailbox, Post};
 use crate::settings::Settings;
 use crate::shutdown::Draining;
-use crate::slot::{Holds, NEVER, Slot, Stage};
+use crate::slot::{Holds, Inbound, NEVER, Slot, Stage};
 use crate::slots::SlotToken;
 use crate::state::Core;
 use crate::tally::{Board, Now, Tally};
@@ -127,7 +127,9 @@ impl<H: Handler> Worker<H> {
             return;
         };
         slot.flags.readable |= ready.readable || ready.read_closed;
-        slot.flags.read_closed |= ready.read_closed;
+        if ready.read_closed && slot.flags.inbound == Inbound::Open {
+            slot.flags.inbound = Inbound::Closed;
+        }
         #[cfg(feature = "client")]
         if let Stage::Dialling(_) = slot.stage {
             if self.dial_ready(index) {
@@ -414,7 +416,7 @@ impl<H: Handler> Worker<H> {
             Overdue::Close if self.waits_to_leave(index) => {}
             Overdue::Close => {
                 if let Some(slot) = self.core.slots.get_mut(index) {
-                    slot.flags.cut = true;
+                    slot.flags.cut_off();
                 }
                 self.core.end(index, cause);
             }

@@ -158,7 +158,14 @@ impl Connection {
     }
 
     /// Tells that the first `len` bytes of what was lent are filled. Then ask for events, also with an empty input.
+    ///
+    /// Where nothing is lent, nothing happens. Bytes that you have not written are those of some earlier message.
     pub fn filled(&mut self, len: usize) {
+        if !self.lends() {
+            return;
+        }
+        let to_come = usize::try_from(self.decoder.to_come()).unwrap_or(usize::MAX);
+        let len = len.min(to_come);
         if let Some(partial) = &mut self.partial {
             let masked = self.keys.is_none();
             partial.is_whole = self.decoder.arrived(partial.filled(len), masked);

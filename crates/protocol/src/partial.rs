@@ -5,7 +5,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::mem;
+use core::{fmt, mem};
 
 #[cfg(feature = "deflate")]
 use crate::deflate::Inflation;
@@ -17,7 +17,6 @@ pub(crate) const WORTH_LENDING: usize = 16 * 1024;
 /// The most bytes a control frame carries (RFC 6455 §5.5).
 const CONTROL_LEN: usize = 125;
 
-#[derive(Debug)]
 pub(crate) struct Partial {
     message: Message,
     /// Frames of the message so far.
@@ -34,7 +33,6 @@ pub(crate) struct Partial {
 }
 
 /// The message so far. Text is checked as it comes, so it can be a `String` from the start.
-#[derive(Debug)]
 enum Message {
     /// There is none; the memory of the last one.
     None(Vec<u8>),
@@ -43,7 +41,7 @@ enum Message {
 }
 
 /// Memory, of which the front counts. Behind it lies what was there before, so that it can be lent without clearing it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Filled {
     memory: Vec<u8>,
     len: usize,
@@ -327,6 +325,15 @@ impl Partial {
             Message::Binary(data) => mem::take(&mut data.memory),
             Message::None(memory) => mem::take(memory),
         }
+    }
+}
+
+/// Without the memory: what is in it may be of another connection.
+impl fmt::Debug for Partial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Partial")
+            .field("len", &self.bytes().len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -144,6 +144,59 @@ fn is_ascii(seen: u64) -> bool {
 mod tests {
     use super::*;
     use alloc::vec::Vec;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    /// At the borders of ASCII and of characters, right and wrong.
+    const BORDERS: &[&[u8]] = &[
+        b"\x80",
+        b"\x7f",
+        b"\xff",
+        b"\xc2",
+        b"\xc2\x80",
+        b"\xbf",
+        b"\xed\xa0\x80",
+        b"\xef\xbf\xbf",
+        b"\xf0\x9f\xa6\x80",
+        b"\xf4\x90\x80\x80",
+        b"\0",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 40 }))]
+
+        #[test]
+        fn is_what_a_slow_decoder_makes_of_it(
+            pieces in vec(
+                (0_usize..400, proptest::sample::select(BORDERS)),
+                0..4,
+            ),
+            letters in vec(0_u8..0x80, 400),
+            key in any::<[u8; 4]>(),
+            place in 0_usize..9,
+        ) {
+            for len in (0_usize..=300).step_by(if cfg!(miri) { 7 } else { 1 }) {
+                let mut plain: Vec<u8> = letters.iter().copied().take(len).collect();
+                for (at, piece) in &pieces {
+                    let at = at % (len + 1);
+                    let room = plain.iter_mut().skip(at);
+                    for (byte, other) in room.zip(*piece) {
+                        *byte = *other;
+                    }
+                }
+                let mut read: Vec<u8> = core::iter::repeat_n(0xee, place).collect();
+                read.extend(plain.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+                read.extend([0xee; 9]);
+                let masked = &mut read[place..place + len];
+                let text = Unmasked::new(masked, key).text().ok();
+                prop_assert_eq!(text, core::str::from_utf8(&plain).ok());
+                prop_assert_eq!(&read[place..place + len], &plain[..]);
+                prop_assert!(read[..place].iter().chain(&read[place + len..]).all(|byte| *byte == 0xee));
+                let text = Unmasked::never_masked(&plain).text().ok();
+                prop_assert_eq!(text, core::str::from_utf8(&plain).ok());
+            }
+        }
+    }
 
     #[test]
     fn is_the_payload_and_ascii_only_where_all_of_it_is() {

@@ -130,6 +130,8 @@ fn what_lay_in_lent_memory_is_never_seen() {
         assert!(*data == expected);
         end.read(&short[..20_000]);
         assert!(end.connection.lend().is_some());
+        let shown = format!("{:?} {:?}", end.connection, end.scratch);
+        assert!(!shown.contains("83, 83"), "not even to who debugs");
         end.end();
         let text = wire(peer(role), &[text("a").more(), continuation("b")]);
         let mut end = End {
@@ -154,5 +156,40 @@ fn the_memory_of_a_lent_message_can_be_kept() {
         let event = (end.connection).next_event(&mut input, &mut end.scratch, &mut end.out);
         assert!(matches!(event, Some(Event::Binary(data)) if data == payload(100_000, 3)));
         assert!(end.scratch.take_binary().unwrap() == payload(100_000, 3));
+    }
+}
+
+#[test]
+fn what_was_not_lent_or_is_more_than_was_missing_is_not_filled() {
+    for role in ROLES {
+        let secret = wire(peer(role), &[binary(vec![0x53; 300_000])]);
+        let (mut end, _) = read(role, &secret, &[50_000], true);
+        // Its memory is that of the last message. A ping in its midst was whole, it is not.
+        let bytes = wire(
+            peer(role),
+            &[
+                binary(payload(10, 1)).more(),
+                ping("here"),
+                continuation(payload(20_000, 2)),
+            ],
+        );
+        let (begin, rest) = bytes.split_at(bytes.len() - 20_000);
+        let (begin, header) =
+            begin.split_at(begin.len() - if role == Role::Server { 8 } else { 4 });
+        end.read(begin);
+        for len in [0, 1000] {
+            end.connection.filled(len);
+            end.read(&[]);
+        }
+        end.read(header);
+        let place = end.connection.lend().unwrap();
+        place.copy_from_slice(rest);
+        end.connection.filled(100_000);
+        end.read(&[]);
+        let expected = [payload(10, 1), payload(20_000, 2)].concat();
+        let Some(Seen::Binary(data)) = end.seen.last() else {
+            panic!("a message");
+        };
+        assert!(*data == expected && end.seen.len() == 3);
     }
 }

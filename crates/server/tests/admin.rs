@@ -154,6 +154,15 @@ fn it_is_alive_and_ready_until_it_drains() {
             ),
             0.0
         );
+        // The worker without a connection ends at once. One that drains is alive, and can be looked at.
+        let there = watched.json("/api/connections")["connections"][0]["id"].clone();
+        let other = ["1-0-0", "0-0-0"][usize::from(there.as_str().unwrap().starts_with('1'))];
+        let other = format!("/api/connections/{other}");
+        for _ in 0..10 {
+            assert_eq!(watched.send("GET", "/health", "", b"").status, 200);
+            assert_eq!(watched.send("GET", &other, "", b"").status, 404);
+            thread::sleep(Duration::from_millis(5));
+        }
         assert_eq!(client.next(), Received::Close(Some(CloseCode::GOING_AWAY)));
         assert_eq!(client.next(), Received::End);
         assert_eq!(watched.server.wait().code(), Some(0));

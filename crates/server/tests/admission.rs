@@ -108,6 +108,39 @@ fn a_unix_socket_has_its_permissions_and_goes_with_the_server() {
     assert!(!path.exists());
 }
 
+#[test]
+fn a_proxy_on_a_unix_socket_is_believed_where_the_loopback_is_trusted() {
+    for (trusted, expected) in [
+        ("loopback", "addr=192.0.2.7:0"),
+        ("10.0.0.0/8", "addr=0.0.0.0:0"),
+    ] {
+        let path = socket_path("forwarded");
+        let listen = format!("unix:{}", path.display());
+        let args = ["broadcast", "--listen", &listen, "--trusted-proxy", trusted];
+        let server = Wirefan::start(&args);
+        server.line_with("listening on unix:");
+        // Told or not, a client is let in, and the log has the same of its coming and of its refusal.
+        for (origin, status) in [("http://localhost", 101), ("https://evil.example", 403)] {
+            let request = format!(
+                "GET /tea HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                 X-Forwarded-For: 192.0.2.7\r\nOrigin: {origin}\r\n\r\n"
+            );
+            let mut stream = dial_unix(&path);
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut begin = [0; 12];
+            stream.read_exact(&mut begin).unwrap();
+            assert_eq!(begin, *format!("HTTP/1.1 {status}").as_bytes());
+            let line = server.line_with(if status == 101 {
+                "connected"
+            } else {
+                "refused"
+            });
+            assert!(line.contains(expected), "{line}");
+        }
+    }
+}
+
 /// The server as systemd starts it, with a socket that is open.
 struct Activated {
     child: Child,

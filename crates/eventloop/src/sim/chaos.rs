@@ -291,6 +291,11 @@ impl Handler for Chaos {
         self.act(conn);
     }
 
+    fn pong(&mut self, conn: &mut Conn<'_, usize>, _: &[u8], _: Option<Duration>) {
+        let _ = conn.rtt();
+        self.act(conn);
+    }
+
     fn timer(&mut self, conn: &mut Conn<'_, usize>) {
         {
             let (mut model, now) = (self.model.borrow_mut(), self.now());

@@ -110,6 +110,34 @@ fn what_stands_behind_a_wait_is_not_lost() {
 }
 
 #[test]
+fn little_waits_behind_a_large_message() {
+    // Text and compressed messages come through the read buffer, binary ones do not.
+    for kind in ["text", "binary"] {
+        let mut setup = metered(10, OverRate::Delay);
+        setup.conduct.room = 512 * 1024;
+        let script = Script::new();
+        let (mut world, client) = open(&script, setup, "/fast");
+        for _ in 0..2 {
+            match kind {
+                "text" => world.clients[client].send_text(&"x".repeat(150_000)),
+                _ => world.clients[client].send_binary(&[0; 150_000]),
+            }
+        }
+        for i in 0..15 {
+            world.clients[client].send_text(&format!("{i:5000}"));
+        }
+        let mut most = 0;
+        for _ in 0..100 {
+            world.run(20);
+            let guest = world.benches[0].worker.core.guests.get(0);
+            most = most.max(guest.map_or(0, |guest| guest.rest.len()));
+        }
+        assert!((1..=16 * 1024).contains(&most), "{most} bytes wait");
+        assert_eq!(script.messages("/fast").len(), 17);
+    }
+}
+
+#[test]
 fn our_own_close_does_not_wait_and_nothing_is_handed_out_behind_it() {
     let script = echo();
     let (mut world, client) = open(&script, metered(10, OverRate::Delay), "/fast");

@@ -124,6 +124,22 @@ fn a_peer_that_answers_pings_stays_and_one_that_does_not_is_cut() {
 }
 
 #[test]
+fn a_ping_that_is_answered_is_followed_by_the_next_however_long_an_answer_may_take() {
+    let script = Script::new();
+    let mut setup = Setup::default();
+    setup.timeouts.ping = Some(Duration::from_secs(2));
+    setup.timeouts.pong = Duration::from_secs(20);
+    let (mut world, client) = one(&script, setup);
+    world.run(60 * SECOND);
+    let pings = world.clients[client].count(|seen| *seen == Seen::Ping);
+    assert!((28..=30).contains(&pings), "{pings} pings in a minute");
+    world.clients[client].mood.answers = false;
+    world.run(24 * SECOND);
+    assert_eq!(script.cause("/one"), CloseCause::Timeout(Overdue::Pong));
+    world.assert_empty();
+}
+
+#[test]
 fn any_byte_is_a_sign_of_life() {
     let (mut world, client) = one(&Script::new(), Setup::default());
     world.clients[client].mood.answers = false;

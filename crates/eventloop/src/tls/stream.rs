@@ -336,6 +336,10 @@ impl<S: Socket> Socket for TlsStream<S> {
         self.drained
     }
 
+    fn reads_in_pieces(&self) -> bool {
+        false
+    }
+
     fn unsent(&self) -> usize {
         self.unsent.len() - self.sent
     }

@@ -183,7 +183,6 @@ impl<N: Send + 'static> Admin<N> {
             }
             Some(rest) if rest.starts_with('/') => {
                 only(request, &["GET", "HEAD", "DELETE"])?;
-                let none = || problem(404, "there is no such connection");
                 let id: ConnId = rest[1..].parse().map_err(|_| none())?;
                 if id.worker() >= self.watched.workers() {
                     return Err(none());
@@ -241,15 +240,10 @@ impl<N: Send + 'static> Admin<N> {
     }
 
     fn connection(&self, caller: Caller, id: ConnId) -> Routed {
-        let (own, to) = (self.own.clone(), caller.id);
-        let look = self.watched.inspect(id.worker(), move |view| {
-            let reply = match view.connection(id) {
-                Some(conn) => json_reply(200, &lists::connection(&conn)),
-                None => problem(404, "there is no such connection"),
-            };
-            answer(&own, to, reply);
-        });
-        posted(look)
+        self.at(caller, id, move |view| {
+            let conn = view.connection(id)?;
+            Some(json_reply(200, &lists::connection(&conn)))
+        })
     }
 
     fn close(&self, request: &Request<'_>, caller: Caller, id: ConnId) -> Routed {
@@ -266,21 +260,17 @@ impl<N: Send + 'static> Admin<N> {
         if reason.len() > 123 {
             return Err(problem(400, "reason is longer than 123 bytes"));
         }
-        let (own, watched, by) = (self.own.clone(), self.watched.clone(), caller);
-        let look = self.watched.inspect(id.worker(), move |view| {
-            let reply = match view.connection(id) {
-                None => problem(404, "there is no such connection"),
-                Some(_) => match watched.close(id, code, &reason) {
-                    Ok(()) => {
-                        tracing::info!(%id, by = %by.addr, %code, "closed over the admin listener");
-                        json_reply(202, &json!({ "closing": id.to_string() }))
-                    }
-                    Err(MailboxFull) => busy(),
-                },
-            };
-            answer(&own, by.id, reply);
-        });
-        posted(look)
+        let watched = self.watched.clone();
+        self.at(caller, id, move |view| {
+            view.connection(id)?;
+            Some(match watched.close(id, code, &reason) {
+                Ok(()) => {
+                    tracing::info!(%id, by = %caller.addr, %code, "closed over the admin listener");
+                    json_reply(202, &json!({ "closing": id.to_string() }))
+                }
+                Err(MailboxFull) => busy(),
+            })
+        })
     }
 
     fn publish(&self, request: &Request<'_>, caller: Caller, path: &str) -> Routed {
@@ -313,8 +303,24 @@ impl<N: Send + 'static> Admin<N> {
         reply: impl FnOnce(Vec<T>) -> Reply<'static> + Send + 'static,
     ) -> Routed {
         let (own, to) = (self.own.clone(), caller.id);
-        posted(gather(&self.watched, look, move |parts| {
+        let workers = 0..self.watched.workers();
+        posted(gather(&self.watched, workers, look, move |parts| {
             answer(&own, to, reply(parts));
+        }))
+    }
+
+    /// Answers with what the worker of a connection makes of it; `None`: it is not there.
+    fn at(
+        &self,
+        caller: Caller,
+        id: ConnId,
+        look: impl Fn(&wirefan_eventloop::View<'_>) -> Option<Reply<'static>> + Clone + Send + 'static,
+    ) -> Routed {
+        let (own, to) = (self.own.clone(), caller.id);
+        let worker = id.worker()..id.worker() + 1;
+        posted(gather(&self.watched, worker, look, move |mut replies| {
+            let reply = replies.pop().flatten();
+            answer(&own, to, reply.unwrap_or_else(none));
         }))
     }
 
@@ -405,6 +411,10 @@ fn json_reply(status: u16, value: &Value) -> Reply<'static> {
 
 fn problem(status: u16, why: &str) -> Reply<'static> {
     json_reply(status, &json!({ "error": why }))
+}
+
+fn none() -> Reply<'static> {
+    problem(404, "there is no such connection")
 }
 
 fn busy() -> Reply<'static> {

@@ -1,10 +1,10 @@
 //! [`Doorkeeper`]: the door in the hand of a worker's handler.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use wirefan_admission::{Client, Grant, MAX_TOKEN, Scheme, Secret};
-use wirefan_eventloop::{Caller, Conn, ConnId, Message, Remote};
+use wirefan_eventloop::{Caller, Conn, ConnId, Message, Remote, Via};
 use wirefan_protocol::handshake::{Reply, Request};
 
 use super::guest::{Behind, Guest, Place};
@@ -41,8 +41,9 @@ impl Doorkeeper {
 
     /// Decides on a request.
     pub(crate) fn knock(&self, request: &Request<'_>, caller: Caller, call: Call) -> Knock {
-        let client = self.client(request, caller);
-        let addr = match client.address == caller.addr.ip().to_canonical() {
+        let peer = self.peer(caller);
+        let client = self.door.proxies.client(peer, request.headers());
+        let addr = match client.address == peer.to_canonical() {
             true => caller.addr,
             false => SocketAddr::new(client.address, client.port.unwrap_or(0)),
         };
@@ -205,9 +206,14 @@ impl Doorkeeper {
         }
     }
 
-    fn client(&self, request: &Request<'_>, caller: Caller) -> Client {
-        let proxies = &self.door.proxies;
-        proxies.client(caller.addr.ip(), request.headers())
+    /// Where the other end of the socket is. Who comes by a Unix socket is on this machine: that is as good as the loopback,
+    /// if that is trusted.
+    fn peer(&self, caller: Caller) -> IpAddr {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        match caller.via {
+            Via::Unix if self.door.proxies.trusts(loopback) => loopback,
+            _ => caller.addr.ip(),
+        }
     }
 
     /// The host that the client has asked for: the last one that trusted proxies name, else the request's own.
