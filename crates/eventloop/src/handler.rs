@@ -3,6 +3,7 @@
 use core::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use wirefan_protocol::handshake::{BadRequest, Reply, Request};
 use wirefan_protocol::{CloseCode, Error, Overdue};
@@ -78,6 +79,12 @@ pub trait Handler: Sized + 'static {
     /// The backlog fell below the low mark, after it had passed the high one or a message had been dropped.
     fn drained(&mut self, conn: &mut Conn<'_, Self::Peer>) {
         let _ = conn;
+    }
+
+    /// A pong has come. `rtt` is how long it took where the loop has measured that; where it is `None`, the pong answers
+    /// [`Conn::send_ping`] or nothing at all.
+    fn pong(&mut self, conn: &mut Conn<'_, Self::Peer>, payload: &[u8], rtt: Option<Duration>) {
+        let _ = (conn, payload, rtt);
     }
 
     /// The timer set with [`Conn::set_timer`] is due.

@@ -261,7 +261,18 @@ impl<H: Handler> Worker<H> {
             let message = match event {
                 Event::Text(text) => Message::Text(text),
                 Event::Binary(data) => Message::Binary(data),
-                Event::Ping(_) | Event::Pong(_) => continue,
+                Event::Ping(_) => continue,
+                Event::Pong(payload) => {
+                    if connection.state() == State::Open && !slot.flags.ended {
+                        let mut conn = Conn {
+                            core: &mut self.core,
+                            slot: index,
+                            peer: &mut peer,
+                        };
+                        self.handler.pong(&mut conn, payload, None);
+                    }
+                    continue;
+                }
                 Event::Close(frame) => {
                     slot.flags.peer_closed = true;
                     slot.set_cause(CloseCause::PeerClosed {
