@@ -1,9 +1,10 @@
-//! `wirefan`: a WebSocket server that echoes or broadcasts, and a load generator. Options in, one run, an exit code out.
+//! `wirefan`: a WebSocket server that echoes or broadcasts, a client, and a load generator. Options in, one run, an exit code out.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod broadcast;
 mod compression;
+mod connect;
 mod echo;
 mod limits;
 mod listen;
@@ -45,6 +46,10 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Echo(serve) => run::echo(&serve).map_err(|error| error.to_string()),
         Command::Broadcast(options) => run::broadcast(&options).map_err(|error| error.to_string()),
+        Command::Connect(options) => match connect::run(&options) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Bench(options) => match bench::run(*options) {
             Ok(true) => Ok(()),
             // What went wrong has been told.

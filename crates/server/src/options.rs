@@ -12,6 +12,7 @@ use wirefan_protocol::{CloseCode, Config};
 
 use crate::bench::Bench;
 use crate::compression::Compression;
+use crate::connect::Connect;
 use crate::listen::Listen;
 use crate::tls::TlsOptions;
 use crate::{log, quantity, subprotocol};
@@ -28,6 +29,8 @@ Examples:
       The same with a certificate of yours.
   wirefan echo --max-message 16m --workers 4
       Sends every message back, also large ones: to test a client with.
+  wirefan connect ws://127.0.0.1:9001/
+      Talks to a server: type a line to send it.
   wirefan bench ws://127.0.0.1:9001/ --connections 64 --in-flight 32
       How many messages a second a server echoes, and how long each one takes.
 
@@ -36,7 +39,7 @@ Durations are 500ms, 25s, 2m, 1h; a plain number is seconds.
 Ctrl-C or SIGTERM ends the server gracefully, a second one at once.
 Exit codes: 0 ended as asked, 1 could not run, 2 wrong options, 130 or 143 ended at once.
 
-`wirefan echo --help`, `wirefan broadcast --help` and `wirefan bench --help` explain every option.";
+`wirefan COMMAND --help` explains every option of echo, broadcast, connect and bench.";
 
 /// A WebSocket server (RFC 6455) in one binary: it sends every message back, or on to everyone in the same room. And a
 /// load generator for any such server.
@@ -69,6 +72,10 @@ pub(crate) enum Command {
     /// the room, unchanged, and the server never says anything itself. A browser that opens http://HOST:PORT/tea gets
     /// a small chat page for the room, and GET /tea?members tells how many are in it.
     Broadcast(Broadcast),
+    /// Talk to a WebSocket server, at a terminal or from a script
+    ///
+    /// At a terminal lines are edited, sent as text, and remembered; in a pipe each line is a message, either way.
+    Connect(Box<Connect>),
     /// Put load on a WebSocket server, this one or any other, and measure it
     ///
     /// It checks everything that comes back: content, order, and that nothing is missing.
@@ -94,6 +101,7 @@ impl Command {
         match self {
             Self::Echo(serve) => serve.contradiction().map(|it| it.to_string()),
             Self::Broadcast(broadcast) => broadcast.serve.contradiction().map(|it| it.to_string()),
+            Self::Connect(connect) => connect.contradiction().map(|it| it.to_string()),
             Self::Bench(bench) => bench.contradiction().map(|it| it.to_string()),
         }
     }
