@@ -7,24 +7,24 @@ use std::sync::mpsc::Sender;
 use std::{env, fs, thread};
 
 use rustyline::error::ReadlineError;
-use rustyline::{Config, DefaultEditor, ExternalPrinter};
+use rustyline::history::FileHistory;
+use rustyline::{ColorMode, Config, Editor};
 use wirefan_protocol::CloseCode;
 
 use super::command::Command;
 use super::news::News;
+use super::prompt::{PROMPT, Prompt};
 
-const PROMPT: &str = "> ";
 /// The most lines that are remembered.
 const REMEMBERED: usize = 1000;
-/// Up a line and down again: nothing is seen of it.
-const NOTHING: &str = "\x1b[A\n";
 
 /// Shows lines at the terminal.
 pub(crate) struct Printer {
-    /// `None`: this terminal cannot move its cursor.
-    around_line: Option<Box<dyn ExternalPrinter + Send>>,
+    prompt: Prompt,
     before: Mode,
 }
+
+type LineEditor = Editor<Prompt, FileHistory>;
 
 /// Starts reading lines.
 pub(crate) fn start(news: Sender<News>, remember: bool) -> Result<Printer, ReadlineError> {
@@ -33,10 +33,12 @@ pub(crate) fn start(news: Sender<News>, remember: bool) -> Result<Printer, Readl
         .auto_add_history(true)
         .history_ignore_space(true)
         .max_history_size(REMEMBERED)?
+        // What is highlighted is nothing; but only so does the editor tell what it draws.
+        .color_mode(ColorMode::Forced)
         .build();
-    let mut editor = DefaultEditor::with_config(config)?;
-    let around_line = (editor.create_external_printer().ok())
-        .map(|printer| Box::new(printer) as Box<dyn ExternalPrinter + Send>);
+    let mut editor = LineEditor::with_config(config)?;
+    let prompt = Prompt::default();
+    editor.set_helper(Some(prompt.clone()));
     let history = remember.then(history).flatten();
     if let Some(path) = &history {
         // There is none the first time.
@@ -45,15 +47,16 @@ pub(crate) fn start(news: Sender<News>, remember: bool) -> Result<Printer, Readl
     thread::Builder::new()
         .name("editor".into())
         .spawn(move || read(editor, &news, history.as_ref()))?;
-    Ok(Printer {
-        around_line,
-        before,
-    })
+    Ok(Printer { prompt, before })
 }
 
-fn read(mut editor: DefaultEditor, news: &Sender<News>, history: Option<&PathBuf>) {
+fn read(mut editor: LineEditor, news: &Sender<News>, history: Option<&PathBuf>) {
     loop {
-        let event = match editor.readline(PROMPT) {
+        let prompt = editor.helper().cloned().unwrap_or_default();
+        prompt.set_shown(has_cursor());
+        let line = editor.readline(PROMPT);
+        prompt.set_shown(false);
+        let event = match line {
             Ok(line) => {
                 if let Some(path) = history {
                     // A convenience: a disk that is full shall not end a conversation.
@@ -77,7 +80,8 @@ fn read(mut editor: DefaultEditor, news: &Sender<News>, history: Option<&PathBuf
                 return;
             }
         };
-        if news.send(event).is_err() {
+        let is_last = matches!(event, News::Command(Command::Close(..)));
+        if news.send(event).is_err() || is_last {
             return;
         }
     }
@@ -108,25 +112,26 @@ fn history() -> Option<PathBuf> {
 
 impl Printer {
     /// Shows a line, or several.
-    pub(crate) fn print(&mut self, mut text: String) -> io::Result<()> {
-        text.push('\n');
-        match &mut self.around_line {
-            Some(printer) => printer.print(text).map_err(io::Error::other),
-            None => io::stdout().write_all(text.as_bytes()),
-        }
+    pub(crate) fn print(&self, text: &str) -> io::Result<()> {
+        self.prompt.write_above(text, columns())
     }
 
     /// Leaves the terminal as it was found.
-    pub(crate) fn finish(mut self) {
-        if let Some(printer) = &mut self.around_line {
-            // One line at a time is on its way to the editor: when it has taken the second of these, it has shown all
-            // that came before. Where it reads no more, they go straight to the terminal.
-            for _ in 0..2 {
-                let _ = printer.print(NOTHING.to_owned());
-            }
-            self.before.restore();
-        }
+    pub(crate) fn finish(&self) {
+        self.before.restore();
     }
+}
+
+/// Whether the terminal can move its cursor; rustyline asks the same.
+fn has_cursor() -> bool {
+    let term = env::var("TERM").unwrap_or_default();
+    !["dumb", "cons25", "emacs"].contains(&&*term.to_ascii_lowercase())
+}
+
+/// How wide the terminal is.
+fn columns() -> usize {
+    let columns = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    columns.filter(|columns| *columns > 0).unwrap_or(80)
 }
 
 /// How the terminal was. The editor cannot be told to stop, so that it cannot put things back itself.
@@ -144,9 +149,11 @@ impl Mode {
     }
 
     fn restore(&self) {
-        // The prompt goes, and pasted text is no longer in brackets (xterm's private mode 2004).
         let mut stdout = io::stdout();
-        let _ = stdout.write_all(b"\r\x1b[K\x1b[?2004l");
+        if has_cursor() {
+            // The prompt goes, and pasted text is no longer in brackets (xterm's private mode 2004).
+            let _ = stdout.write_all(b"\r\x1b[J\x1b[?2004l");
+        }
         let _ = stdout.flush();
         #[cfg(unix)]
         if let Some(termios) = &self.termios {

@@ -11,6 +11,7 @@ mod options;
 mod outcome;
 mod output;
 mod pings;
+mod prompt;
 mod record;
 mod run;
 mod session;

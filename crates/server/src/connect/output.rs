@@ -154,7 +154,7 @@ impl Output {
         match &mut self.form {
             Form::Terminal { printer, colours } => {
                 let line = format!("{time}{} {}", paint("<", CYAN, *colours), shown("  "));
-                printer.print(line)
+                printer.print(&line)
             }
             Form::Plain {
                 stdout,
@@ -196,7 +196,7 @@ impl Output {
         match &mut self.form {
             Form::Terminal { printer, colours } => {
                 let colour = if is_error { RED } else { DIM };
-                printer.print(paint(&text, colour, *colours))
+                printer.print(&paint(&text, colour, *colours))
             }
             Form::Plain { stdout, .. } => {
                 // In the order in which it happened, where both go to one place.

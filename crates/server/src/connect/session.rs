@@ -119,8 +119,13 @@ impl Session {
             Err(TryRecvError::Disconnected) => return None,
             Err(TryRecvError::Empty) => {}
         }
-        let flushed = self.output.flush();
-        self.heard(flushed);
+        if !self.unheard
+            && let Err(error) = self.output.flush()
+        {
+            self.heard(Err(error));
+            // There is something to do now.
+            return None;
+        }
         let Some(until) = until else {
             return self.inbox.news.recv().ok();
         };
@@ -247,9 +252,8 @@ impl Session {
     }
 
     fn message(&mut self, message: &OwnedMessage) {
-        let has_enough = |session: &Self| {
-            (session.plan.wanted).is_some_and(|wanted| wanted > 0 && session.received >= wanted)
-        };
+        let has_enough =
+            |session: &Self| (session.plan.wanted).is_some_and(|wanted| session.received >= wanted);
         if has_enough(self) || self.unheard {
             return;
         }
