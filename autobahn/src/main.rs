@@ -34,7 +34,7 @@ use crate::error::Error;
 use crate::job::Bound;
 use crate::role::Role;
 use crate::run::Setup;
-use crate::server_role::Server;
+use crate::server_role::{PORT, Server};
 use crate::suite::Suite;
 use crate::table::Table;
 
@@ -54,7 +54,8 @@ Examples:
   cargo run --release -p autobahn -- --role client --cases 9 --cases 5.19
   cargo run --release -p autobahn -- --tokio                           wirefan-tokio, in both roles
   cargo run --release -p autobahn -- --tls --cases 1,2,3,4,5,6,7       the server over wss://
-  cargo run --release -p autobahn -- --server ws://127.0.0.1:9001      some other server
+  cargo run --release -p autobahn -- --server ws://127.0.0.1:9001      some other server, which runs already
+  cargo run --release -p autobahn -- --server-command 'node echo.js {port}'       one that is to be started
 
 Exit code: 0 if every case is as good as it can be, 1 if one is not, 2 if there is no verdict.")]
 struct Options {
@@ -66,6 +67,11 @@ struct Options {
     /// Test the server at URL (ws://…) instead of wirefan; the server role only
     #[arg(long, value_name = "URL", value_parser = url)]
     server: Option<String>,
+
+    /// Start COMMAND and test it instead of wirefan; {port} in it becomes a free port of 127.0.0.1, on which it has to
+    /// listen. Words are divided at blanks, without a shell; the server role only
+    #[arg(long, value_name = "COMMAND", value_parser = command, conflicts_with_all = ["server", "tls", "wirefan", "tokio"])]
+    server_command: Option<ServerCommand>,
 
     /// Test wirefan over TLS, with a certificate that it makes itself; the server role only
     #[arg(long, conflicts_with = "server")]
@@ -92,6 +98,10 @@ struct Options {
     timeout: u64,
 }
 
+/// A program and its arguments.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct ServerCommand(Vec<String>);
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum RoleChoice {
     Server,
@@ -99,12 +109,17 @@ enum RoleChoice {
     Both,
 }
 
+impl Options {
+    fn server_only(&self) -> bool {
+        self.server.is_some() || self.server_command.is_some() || self.tls
+    }
+}
+
 fn main() -> ExitCode {
     let options = Options::parse();
     let cases = cases::select(&options.cases).unwrap_or_else(|why| usage_error(&why));
-    let server_only = options.server.is_some() || options.tls;
-    if server_only && !matches!(options.role, None | Some(RoleChoice::Server)) {
-        usage_error("--server and --tls are about the server role only");
+    if options.server_only() && !matches!(options.role, None | Some(RoleChoice::Server)) {
+        usage_error("--server, --server-command and --tls are about the server role only");
     }
     match judge_all(&options, &cases) {
         Ok(code) => code,
@@ -181,14 +196,17 @@ fn roles(options: &Options, target: &Path, bound: Bound<'_>) -> Result<Vec<Role>
                 program: program.clone(),
                 tls: options.tls,
             },
-            (None, None) if options.tokio => Server::Tokio(build::tokio_server(target, bound)?),
-            (None, None) => Server::Wirefan {
-                program: build::wirefan(target, bound)?,
-                tls: options.tls,
+            (None, None) => match &options.server_command {
+                Some(command) => Server::Command(command.0.clone()),
+                None if options.tokio => Server::Tokio(build::tokio_server(target, bound)?),
+                None => Server::Wirefan {
+                    program: build::wirefan(target, bound)?,
+                    tls: options.tls,
+                },
             },
         }));
     }
-    if options.role != Some(RoleChoice::Server) && options.server.is_none() && !options.tls {
+    if options.role != Some(RoleChoice::Server) && !options.server_only() {
         roles.push(Role::Client(if options.tokio {
             Client::Tokio(build::tokio_client(target, bound)?)
         } else {
@@ -214,6 +232,17 @@ fn url(text: &str) -> Result<String, &'static str> {
     match text.starts_with("ws://") || text.starts_with("wss://") {
         true => Ok(text.into()),
         false => Err("a URL here begins with ws:// or wss://"),
+    }
+}
+
+fn command(text: &str) -> Result<ServerCommand, String> {
+    match text.contains(PORT) {
+        true => Ok(ServerCommand(
+            text.split_whitespace().map(str::to_owned).collect(),
+        )),
+        false => Err(format!(
+            "the command has to say where the port goes: {PORT}"
+        )),
     }
 }
 

@@ -55,7 +55,7 @@ impl Role {
     /// How the suite's reports name what is tested.
     fn agent(&self) -> &'static str {
         match self {
-            Self::Server(Server::At(_)) => "server",
+            Self::Server(Server::At(_) | Server::Command(_)) => "server",
             Self::Server(_) | Self::Client(_) => "wirefan",
         }
     }

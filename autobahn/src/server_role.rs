@@ -1,4 +1,4 @@
-//! The server role: `wirefan echo`, or any server at a URL, against the suite's fuzzing client.
+//! The server role: `wirefan echo`, or any other server, by its command or its URL, against the suite's fuzzing client.
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -26,9 +26,14 @@ pub(crate) enum Server {
     Wirefan { program: PathBuf, tls: bool },
     /// The example of wirefan-tokio, on a free port too.
     Tokio(PathBuf),
+    /// Any program and its arguments, in which [`PORT`] stands for a free port.
+    Command(Vec<String>),
     /// One that runs already.
     At(String),
 }
+
+/// Where the arguments of a command want the port.
+pub(crate) const PORT: &str = "{port}";
 
 impl Server {
     /// How the table names it.
@@ -38,6 +43,7 @@ impl Server {
                 let arguments = self.arguments("127.0.0.1:PORT").join(" ");
                 format!("{} {arguments}", program.display())
             }
+            Self::Command(words) => words.join(" "),
             Self::At(url) => url.clone(),
         }
     }
@@ -56,7 +62,25 @@ impl Server {
                     .collect()
             }
             Self::Tokio(_) => vec![address.to_owned()],
-            Self::At(_) => Vec::new(),
+            Self::Command(_) | Self::At(_) => Vec::new(),
+        }
+    }
+
+    /// The command that serves at `port`; none for a server that runs already.
+    fn command(&self, port: u16) -> Option<Command> {
+        match self {
+            Self::Wirefan { program, .. } | Self::Tokio(program) => {
+                let mut command = Command::new(program);
+                command.args(self.arguments(&format!("127.0.0.1:{port}")));
+                Some(command)
+            }
+            Self::Command(words) => {
+                let mut words = words.iter().map(|it| it.replace(PORT, &port.to_string()));
+                let mut command = Command::new(words.next()?);
+                command.args(words);
+                Some(command)
+            }
+            Self::At(_) => None,
         }
     }
 }
@@ -64,24 +88,20 @@ impl Server {
 /// Runs the suite's fuzzing client on `server`.
 pub(crate) fn run(server: &Server, run: &Run<'_>) -> Result<Vec<Verdict>, Error> {
     let bound = run.setup.bound();
-    let (url, mut wirefan) = match server {
-        Server::Wirefan { program, .. } | Server::Tokio(program) => {
+    let (url, mut job) = match server {
+        Server::At(url) => (url.clone(), None),
+        _ => {
             let port = free_port()?;
-            let mut command = Command::new(program);
-            command.args(server.arguments(&format!("127.0.0.1:{port}")));
-            let log = run.log("wirefan");
-            if let Some(logs) = log.parent() {
-                // It is killed in the end, and leaves its certificate behind.
-                command.env("TMPDIR", logs);
-            }
-            let job = start(command, port, &log, bound)?;
             let scheme = match server {
                 Server::Wirefan { tls: true, .. } => "wss",
                 _ => "ws",
             };
-            (format!("{scheme}://127.0.0.1:{port}"), Some(job))
+            let job = match server.command(port) {
+                Some(command) => Some(start(command, port, &run.log("server"), bound)?),
+                None => None,
+            };
+            (format!("{scheme}://127.0.0.1:{port}"), job)
         }
-        Server::At(url) => (url.clone(), None),
     };
     let mut suite = run.start(Mode::FuzzingClient { url: &url })?;
     loop {
@@ -97,8 +117,8 @@ pub(crate) fn run(server: &Server, run: &Run<'_>) -> Result<Vec<Verdict>, Error>
             None => "none yet",
         };
         // One that does not survive the cases has no verdict, however good its last report.
-        if let Some(wirefan) = &mut wirefan {
-            wirefan.check_alive(&format!("in case {case}"))?;
+        if let Some(job) = &mut job {
+            job.check_alive(&format!("in case {case}"))?;
         }
         match status {
             Some(status) if status.success() => return run.judge(),
@@ -108,13 +128,32 @@ pub(crate) fn run(server: &Server, run: &Run<'_>) -> Result<Vec<Verdict>, Error>
     }
 }
 
-/// Starts our server on `port` and waits until it listens.
-fn start(command: Command, port: u16, log: &Path, bound: Bound<'_>) -> Result<Job, Error> {
-    let mut job = Job::start("wirefan", command, log)?;
+/// Starts the server on `port` and waits until it listens.
+fn start(mut command: Command, port: u16, log: &Path, bound: Bound<'_>) -> Result<Job, Error> {
+    if let Some(logs) = log.parent() {
+        // It is killed in the end, and wirefan leaves its certificate behind.
+        command.env("TMPDIR", logs);
+    }
+    let mut job = Job::start("the server", command, log)?;
     let bound = bound.part(START_LIMIT);
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
         job.check_alive("at its start")?;
-        bound.pause("wirefan's start")?;
+        bound.pause("the server's start")?;
     }
     Ok(job)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_told_the_port() {
+        let words = ["server", "--listen", "127.0.0.1:{port}"].map(str::to_owned);
+        let command = Server::Command(words.into()).command(9001).unwrap();
+        assert_eq!(command.get_program(), "server");
+        let arguments: Vec<_> = command.get_args().collect();
+        assert_eq!(arguments, ["--listen", "127.0.0.1:9001"]);
+        assert!(Server::At("ws://127.0.0.1:1".into()).command(1).is_none());
+    }
 }

@@ -71,7 +71,7 @@ pub(crate) fn serve() -> io::Result<()> {
     }
     io::stdout().flush()?;
     io::stdin().read_to_end(&mut Vec::new())?;
-    server.shutdown(PATIENCE)
+    server.shutdown(PATIENCE).map(drop)
 }
 
 impl Exchange {

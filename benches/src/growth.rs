@@ -14,6 +14,9 @@ use crate::storm::{self, Times};
 /// At most 20,000 descriptors a process are to be had on many machines.
 const CONNECTIONS: [u32; 5] = [10, 100, 1_000, 10_000, 19_000];
 const SUBSCRIBERS: [u32; 4] = [10, 100, 1_000, 10_000];
+/// How many rooms [`SPREAD`] subscribers are spread over.
+const ROOMS: [u32; 4] = [1, 10, 100, 1_000];
+const SPREAD: u32 = 1_000;
 const STORM: u32 = 10_000;
 
 /// Who is measured: a program with some workers.
@@ -89,6 +92,14 @@ pub(crate) fn run(
             places: SUBSCRIBERS.to_vec(),
             lines: kinds.lines(&SUBSCRIBERS, broadcast, nanoseconds)?,
         },
+        Curves {
+            name: "growth-rooms",
+            title: "Broadcast to 1,000 subscribers in rooms with one publisher each, 16 B, 16 in flight: CPU time of the server \
+                    for a delivery, by rooms",
+            unit: "ns",
+            places: ROOMS.to_vec(),
+            lines: kinds.lines(&ROOMS, rooms, nanoseconds)?,
+        },
     ];
     let storm = kinds.storm()?;
     let failures = kinds.failures;
@@ -106,6 +117,7 @@ fn row(load: Load) -> Row {
         title: "",
         load,
         compressed: false,
+        tls: false,
         promise: None,
         known: &[],
     }
@@ -125,6 +137,16 @@ fn broadcast(subscribers: u32) -> Row {
         subscribers,
         size: 16,
         in_flight: 16,
+        rooms: None,
+    })
+}
+
+fn rooms(rooms: u32) -> Row {
+    row(Load::Broadcast {
+        subscribers: SPREAD,
+        size: 16,
+        in_flight: 16,
+        rooms: Some(rooms),
     })
 }
 

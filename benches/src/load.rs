@@ -61,6 +61,7 @@ pub(crate) fn args(row: &Row, span: Span) -> Vec<String> {
             subscribers,
             size,
             in_flight,
+            ..
         } => (
             "broadcast",
             subscribers,
@@ -69,14 +70,13 @@ pub(crate) fn args(row: &Row, span: Span) -> Vec<String> {
         Load::Connect { connections } => ("connect", connections, None),
         Load::Idle { connections } => ("idle", connections, None),
     };
-    if row.is_broadcast() {
-        add(&[
-            mode,
-            "--publishers",
-            "1",
-            "--subscribers",
-            &count.to_string(),
-        ]);
+    if let Load::Broadcast { rooms, .. } = row.load {
+        let (what, number) = match rooms {
+            Some(rooms) => ("--rooms", rooms),
+            None => ("--publishers", 1),
+        };
+        let number = number.to_string();
+        add(&[mode, what, &number, "--subscribers", &count.to_string()]);
     } else {
         add(&[mode, "--connections", &count.to_string()]);
     }
@@ -86,6 +86,9 @@ pub(crate) fn args(row: &Row, span: Span) -> Vec<String> {
     }
     if row.compressed {
         add(&["--compress"]);
+    }
+    if row.tls {
+        add(&["--insecure"]);
     }
     add(&["--duration", &milliseconds(span.duration)]);
     if !row.is_about_memory() {
@@ -180,6 +183,10 @@ mod tests {
             line("bc1kz"),
             "broadcast --publishers 1 --subscribers 1000 --size 1024 --payload ascii --in-flight 16 --compress \
              --duration 1200ms --warmup 300ms"
+        );
+        assert_eq!(
+            line("e16t"),
+            "echo --connections 64 --size 16 --payload ascii --in-flight 32 --insecure --duration 1200ms --warmup 300ms"
         );
         assert_eq!(line("idle"), "idle --connections 19500 --duration 1200ms");
     }

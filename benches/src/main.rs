@@ -4,6 +4,7 @@
 mod bars;
 mod baseline;
 mod builds;
+mod certificate;
 mod chart;
 mod echo;
 mod error;
@@ -35,6 +36,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::builds::Home;
+use crate::certificate::Certificate;
 use crate::chart::short;
 use crate::error::Error;
 use crate::peers::{Installed, PEERS, Peer};
@@ -53,6 +55,7 @@ Examples:
   cargo run --release -p wirefan-benches -- compare                    everything, in about 40 minutes
   cargo run --release -p wirefan-benches -- compare --quick            a first look, in some minutes
   cargo run --release -p wirefan-benches -- compare --rows e16d1,bc16 --peers wirefan,limit,bun
+  cargo run --release -p wirefan-benches -- compare --rows e16t,bc16t  over TLS
   cargo run --release -p wirefan-benches -- head2head wirefan limit --row e16d32
   cargo run --release -p wirefan-benches -- head2head wirefan /old/wirefan --row e1kd8 --pairs 20
   cargo run --release -p wirefan-benches -- growth
@@ -210,7 +213,9 @@ fn prepare(seconds: f64) -> Result<(Home, Runner), Error> {
     // Servers inherit it: each needs a descriptor for each connection.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let home = Home::find()?;
-    let runner = Runner::new(home.wirefan()?, seconds, home.dir.join("logs"), stop);
+    let certificate = Certificate::make(&home.dir.join("tls"))?;
+    let logs = home.dir.join("logs");
+    let runner = Runner::new(home.wirefan()?, seconds, logs, certificate, stop);
     eprintln!("{}", runner.pinning.describe());
     Ok((home, runner))
 }

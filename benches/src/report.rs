@@ -3,6 +3,7 @@
 use core::fmt::Write as _;
 
 use crate::builds::RUSTFLAGS;
+use crate::certificate::Certificate;
 use crate::chart::short;
 use crate::load::{self, Sample, Span};
 use crate::peers::Installed;
@@ -316,7 +317,7 @@ impl Report<'_> {
                         .into_owned()
                 })
                 .collect();
-            words.extend(program.args(row, 9001, 1));
+            words.extend(program.args(row, 9001, 1, &Certificate::shown()));
             let _ = writeln!(text, "* {}: `{}`", program.label, words.join(" "));
         }
     }

@@ -10,11 +10,13 @@ pub(crate) enum Load {
         payload: Payload,
         in_flight: u32,
     },
-    /// One publisher, and this many who receive.
+    /// One publisher for each room, and this many who receive, spread over the rooms. `None`: one room for all, and
+    /// nothing else that a program would have to know of rooms.
     Broadcast {
         subscribers: u32,
         size: u32,
         in_flight: u32,
+        rooms: Option<u32>,
     },
     /// Connections are opened and closed, this many at a time.
     Connect { connections: u32 },
@@ -56,6 +58,7 @@ pub(crate) struct Row {
     pub(crate) title: &'static str,
     pub(crate) load: Load,
     pub(crate) compressed: bool,
+    pub(crate) tls: bool,
     pub(crate) promise: Option<Promise>,
     /// What fastwebsockets and Bun reach of `limit` when `limit` is what it should be; see `ruler.rs`. Not
     /// fastwebsockets where many messages are in flight: it writes each by itself, and that is all that it would show.
@@ -70,6 +73,11 @@ impl Row {
 
     pub(crate) fn is_broadcast(&self) -> bool {
         matches!(self.load, Load::Broadcast { .. })
+    }
+
+    /// Whether the path of the URL has to be a room.
+    pub(crate) fn has_rooms(&self) -> bool {
+        matches!(self.load, Load::Broadcast { rooms: Some(_), .. })
     }
 }
 
@@ -87,6 +95,7 @@ const fn broadcast(size: u32, in_flight: u32) -> Load {
         subscribers: 1000,
         size,
         in_flight,
+        rooms: None,
     }
 }
 
@@ -96,6 +105,7 @@ const fn row(name: &'static str, title: &'static str, load: Load) -> Row {
         title,
         load,
         compressed: false,
+        tls: false,
         promise: None,
         known: &[],
     }
@@ -114,6 +124,11 @@ impl Row {
 
     const fn compressed(mut self) -> Self {
         self.compressed = true;
+        self
+    }
+
+    const fn over_tls(mut self) -> Self {
+        self.tls = true;
         self
     }
 }
@@ -227,6 +242,24 @@ pub(crate) const ROWS: &[Row] = &[
         broadcast(1024, 16),
     )
     .compressed(),
+    row(
+        "e16t",
+        "echo, 16 B, 64 connections, 32 in flight, TLS",
+        echo(64, 16, 32),
+    )
+    .over_tls(),
+    row(
+        "e16kt",
+        "echo, 16 KiB ASCII text, 64 connections, TLS",
+        echo(64, 16 << 10, 1),
+    )
+    .over_tls(),
+    row(
+        "bc16t",
+        "broadcast 1 to 1,000, 16 B, 16 in flight, TLS",
+        broadcast(16, 16),
+    )
+    .over_tls(),
     row(
         "idle",
         "user memory for an idle connection, of 19,500",

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
+use crate::certificate::Certificate;
 use crate::error::Error;
 use crate::load::{self, Sample, Span};
 use crate::machine::{Pinning, Side};
@@ -31,17 +32,25 @@ pub(crate) struct Runner {
     /// Where servers write what they have to say.
     pub(crate) logs: PathBuf,
     pub(crate) stop: Arc<AtomicBool>,
+    certificate: Certificate,
     next_port: u16,
 }
 
 impl Runner {
-    pub(crate) fn new(load: PathBuf, seconds: f64, logs: PathBuf, stop: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(
+        load: PathBuf,
+        seconds: f64,
+        logs: PathBuf,
+        certificate: Certificate,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             load,
             pinning: Pinning::find(),
             seconds,
             logs,
             stop,
+            certificate,
             next_port: PORTS.start,
         }
     }
@@ -61,7 +70,7 @@ impl Runner {
         workers: usize,
     ) -> Result<Sample, Error> {
         self.with_server(program, row, workers, |runner, port, server| {
-            let url = program.url(port);
+            let url = program.url(row, port);
             load::run(
                 &runner.load,
                 runner.pinning,
@@ -110,7 +119,7 @@ impl Runner {
             .pinning
             .command(first, Side::Server { workers })
             .args(rest)
-            .args(program.args(row, port, workers))
+            .args(program.args(row, port, workers, &self.certificate))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

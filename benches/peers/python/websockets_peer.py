@@ -1,6 +1,7 @@
-"""websockets on uvloop: websockets_peer.py echo|broadcast PORT [compressed]"""
+"""websockets on uvloop: websockets_peer.py echo|broadcast PORT [compressed] [tls CERTIFICATE KEY]"""
 
 import asyncio
+import ssl
 import sys
 
 import uvloop
@@ -10,6 +11,14 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 
 mode, port, *options = sys.argv[1:]
 members = set()
+
+
+def tls():
+    if "tls" not in options:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*options[options.index("tls") + 1 :])
+    return context
 
 
 async def echo(connection):
@@ -42,6 +51,7 @@ async def main():
         "127.0.0.1",
         int(port),
         backlog=4096,
+        ssl=tls(),
         compression=None,
         extensions=[deflate] if "compressed" in options else None,
         max_size=16 << 20,

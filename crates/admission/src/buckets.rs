@@ -110,6 +110,13 @@ impl Bucket {
         (self.level < 0).then(|| self.at.after(rate.time_for(-self.level)))
     }
 
+    /// Whether there are so many tokens, or as many as there can be.
+    fn has(&mut self, tokens: u64, rate: Rate, now: Millis) -> bool {
+        self.fill(rate, now);
+        let tokens = i64::from(u32::try_from(tokens).unwrap_or(u32::MAX));
+        self.level >= (tokens * PARTS).min(rate.full())
+    }
+
     /// Whether all that was taken has come back.
     pub fn is_full(&mut self, rate: Rate, now: Millis) -> bool {
         self.fill(rate, now);
@@ -181,6 +188,22 @@ impl Traffic {
             .bytes
             .and_then(|rate| self.bytes.charge(len, rate, now));
         by_count.max(by_len)
+    }
+
+    /// Counts a message of `len` bytes if it may pass, and returns whether it may: for messages that are dropped otherwise.
+    /// One that is larger than what can be saved up passes when that is full, and is paid for behind.
+    pub fn try_message(&mut self, len: u64, limits: &TrafficLimits, now: Millis) -> bool {
+        let by_count = limits
+            .messages
+            .is_none_or(|rate| self.messages.has(1, rate, now));
+        let by_len = limits
+            .bytes
+            .is_none_or(|rate| self.bytes.has(len, rate, now));
+        let passes = by_count && by_len;
+        if passes {
+            self.message(len, limits, now);
+        }
+        passes
     }
 }
 
@@ -283,6 +306,26 @@ mod tests {
         assert_eq!(traffic.message(5, &limits, Millis(0)), Some(Millis(500)));
         assert_eq!(traffic.message(0, &limits, Millis(0)), Some(Millis(1000)));
         assert_eq!(size_of::<Traffic>(), 32);
+    }
+
+    #[test]
+    fn what_does_not_pass_costs_nothing_and_the_largest_passes_in_the_end() {
+        let limits = TrafficLimits {
+            messages: Some(rate(1, 2)),
+            bytes: Some(rate(10, 10)),
+        };
+        let mut traffic = Traffic::new(&limits, Millis(0));
+        let mut passes = |len, now| traffic.try_message(len, &limits, Millis(now));
+        assert!(passes(6, 0));
+        assert!(!passes(5, 0) && !passes(5, 99));
+        assert!(passes(5, 100));
+        // There are bytes again, and no more messages.
+        assert!(!passes(0, 999));
+        assert!(passes(0, 1000));
+        assert!(!passes(1000, 1999));
+        assert!(passes(1000, 2000));
+        assert!(!passes(1, 2000) && !passes(1, 101_099));
+        assert!(passes(1, 101_100));
     }
 
     proptest! {

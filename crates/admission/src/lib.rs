@@ -109,7 +109,8 @@ pub use forwarded::{Client, ForwardedHeader, MAX_HOPS, TrustedProxies};
 pub use grant::{Grant, MAX_PATTERN, MAX_PATTERNS, MAX_SUBJECT, Rooms, RoomsError};
 #[cfg(feature = "jwt")]
 pub use jwt::{
-    JwtError, JwtKeys, JwtKeysError, JwtPolicy, JwtVerifier, MAX_JWT_KEYS, MIN_HS256_KEY,
+    JwtAlgorithm, JwtError, JwtKeys, JwtKeysError, JwtPolicy, JwtVerifier, MAX_JWT_KEYS,
+    MIN_HS256_KEY, UnknownJwtAlgorithm,
 };
 pub use networks::{Network, NetworkError, Networks, NetworksError};
 pub use origin::{

@@ -1,9 +1,9 @@
 //! Peers that are gone without a word are found, and round trips are measured.
 //!
 //! The loop does the first by itself: whoever has not been heard of for `Timeouts::ping` is sent a ping, and given up when
-//! nothing comes for `Timeouts::pong`. Every client answers pings, browsers too. What a page in a browser cannot do is
-//! send pings or see them, so the second is done with messages: once a second this server sends `beat N`, and a client
-//! that sends it back is told how long that took.
+//! nothing comes for `Timeouts::pong`. Every client answers pings, browsers too, and `Conn::rtt` tells how long that took.
+//! What a page in a browser cannot do is send pings or see them, so for the page it is done with messages: once a second
+//! this server sends `beat N`, and a client that sends it back is told how long that took.
 //!
 //! `cargo run --release -p wirefan-eventloop --example heartbeat`, then `npx wscat --show-ping-pong -c ws://127.0.0.1:9001/`
 //! shows the pings; stop it with Ctrl+Z, and the server gives it up after a while. Another address is the first

@@ -8,7 +8,7 @@ use wirefan_protocol::{CloseCode, Frame, Kind, SendError};
 
 use crate::slot::NEVER;
 use crate::state::Core;
-use crate::{CloseCause, ConnId, Ctx, Message, Sent};
+use crate::{Caller, CloseCause, ConnId, Ctx, Message, Sent};
 
 /// A connection, for the length of one call. To reach it later or from elsewhere, keep its [`ConnId`].
 ///
@@ -30,9 +30,14 @@ impl<P> Conn<'_, P> {
         self.peer
     }
 
-    /// The other end of the transport.
+    /// The client's address, as in [`Caller::addr`].
     pub fn remote_addr(&self) -> SocketAddr {
         self.core.caller(self.slot).addr
+    }
+
+    /// Who it is and how it has come here, as its request told.
+    pub fn caller(&self) -> Caller {
+        self.core.caller(self.slot)
     }
 
     /// What was agreed by TLS; `None` on a plain connection.
@@ -71,13 +76,30 @@ impl<P> Conn<'_, P> {
         self.core.send_frame(self.slot, frame)
     }
 
-    /// Sends a ping of at most 125 bytes. The loop pings quiet peers by itself.
+    /// Sends a ping of one's own, of at most 125 bytes; [`Handler::pong`](crate::Handler::pong) tells of the answer.
     ///
     /// # Errors
     ///
     /// [`SendError::AfterClose`], [`SendError::ControlTooLong`].
     pub fn send_ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.core.ping(self.slot, payload)
+    }
+
+    /// Sends a ping whose answer tells the round-trip time. The loop does that by itself with the pings that it sends to
+    /// quiet peers; of several at a time the last one counts.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::AfterClose`].
+    pub fn ping(&mut self) -> Result<(), SendError> {
+        self.core.measure(self.slot)
+    }
+
+    /// How long the peer took to answer the last ping of the loop's or of [`ping`](Self::ping) that it has answered, the
+    /// time that either side was busy included; `None`: it has not answered any. A peer that always has something to
+    /// say is not pinged by the loop.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.core.slots.get(self.slot)?.liveness.rtt()
     }
 
     /// Starts the closing handshake (RFC 6455 §7.1.2), behind all that was sent. No message comes any more, all
@@ -92,8 +114,22 @@ impl<P> Conn<'_, P> {
     }
 
     /// Makes this connection a member of a topic; a topic is whatever someone subscribed to.
+    ///
+    /// One that goes beyond [`Limits::topics`](crate::Limits::topics) is closed instead, with 1008: see
+    /// [`topics`](Self::topics).
     pub fn subscribe(&mut self, topic: &str) {
-        self.core.subscribe(self.slot, topic);
+        if self.core.may_subscribe(self.slot, topic) {
+            self.core.subscribe(self.slot, topic);
+        } else {
+            let (code, cause) = (CloseCode::POLICY, CloseCause::TooManyTopics);
+            let _ = self.core.close(self.slot, code, "too many topics", cause);
+        }
+    }
+
+    /// How many topics this connection is a member of.
+    pub fn topics(&self) -> usize {
+        let slot = self.core.slots.get(self.slot);
+        slot.map_or(0, |slot| slot.memberships.len())
     }
 
     /// Ends a membership; what was published before still arrives. Returns whether there was one.
@@ -106,6 +142,16 @@ impl<P> Conn<'_, P> {
     pub fn publish(&mut self, topic: &str, message: Message<'_>) {
         let (kind, payload) = message.parts();
         self.core.publish(topic, kind, payload, Some(self.slot));
+    }
+
+    /// Publishes to every other member of a topic a message that takes the place of an older one with the same key
+    /// wherever that still waits, in topics that [conflate](crate::WhenSlow::Conflate).
+    /// [`server`](Self::server)`().publish_keyed` does so for this one too.
+    pub fn publish_keyed(&mut self, topic: &str, key: &str, message: Message<'_>) {
+        let (kind, payload) = message.parts();
+        let key = self.core.topics.key(key);
+        self.core
+            .publish_with(topic, key, kind, payload, Some(self.slot));
     }
 
     /// Publishes to every member of a topic, this one included.
@@ -121,6 +167,16 @@ impl<P> Conn<'_, P> {
             .slots
             .get(self.slot)
             .map_or(0, |slot| slot.backlog())
+    }
+
+    /// How many messages this connection has lost to reading slowly: by the [policies](crate::Policy) of its topics and at
+    /// the [limit](crate::Backpressure::limit) of its backlog. [`Handler::drained`](crate::Handler::drained) is the moment
+    /// to send it what makes up for them.
+    pub fn dropped(&self) -> u32 {
+        self.core
+            .slots
+            .get(self.slot)
+            .map_or(0, |slot| slot.dropped)
     }
 
     /// Reads nothing more from this connection. What has been read already still comes.

@@ -1,12 +1,15 @@
 //! [`Ctx`]: the worker in a handler's hand.
 
+use std::net::IpAddr;
+
+use wirefan_admission::AddressRefused;
 use wirefan_protocol::handshake::Reply;
 use wirefan_protocol::{CloseCode, Frame};
 
 use crate::mailbox::Post;
 use crate::slot::Stage;
 use crate::state::Core;
-use crate::{Acceptance, CloseCause, ConnId, Decision, Message, Sent};
+use crate::{Acceptance, CloseCause, ConnId, Decision, Drops, Message, Sent};
 
 /// The worker, for the length of one call. [`Conn::server`](crate::Conn::server) gives it too.
 #[derive(Debug)]
@@ -19,6 +22,14 @@ impl<P> Ctx<'_, P> {
     pub fn publish(&mut self, topic: &str, message: Message<'_>) {
         let (kind, payload) = message.parts();
         self.core.publish(topic, kind, payload, None);
+    }
+
+    /// Publishes to every member of a topic a message that takes the place of an older one with the same key wherever that
+    /// still waits, in topics that [conflate](crate::WhenSlow::Conflate).
+    pub fn publish_keyed(&mut self, topic: &str, key: &str, message: Message<'_>) {
+        let (kind, payload) = message.parts();
+        let key = self.core.topics.key(key);
+        self.core.publish_with(topic, key, kind, payload, None);
     }
 
     /// Sends a message to any connection of the server. One on another worker gets it there; that it does is not known
@@ -109,9 +120,37 @@ impl<P> Ctx<'_, P> {
         self.core.topics.members(topic)
     }
 
+    /// What the members of a topic on this worker have lost to reading slowly, since it has members here; `None` where it
+    /// has no members, or no [policy](crate::Policy).
+    pub fn topic_drops(&self, topic: &str) -> Option<Drops> {
+        self.core.topics.drops(topic)
+    }
+
+    /// What the connections of this worker have lost to reading slowly, in all topics, with a policy or without, and of what
+    /// they were sent alone.
+    pub fn drops(&self) -> Drops {
+        self.core.topics.tally.drops()
+    }
+
     /// How many connections this worker has, those in their handshake included.
     pub fn connections(&self) -> usize {
         self.core.slots.len()
+    }
+
+    /// Counts a connection of this worker for the address of a client that a header of HTTP has named, against
+    /// [`Limits::per_address`](crate::Limits::per_address): to be called once in [`Handler::request`](crate::Handler::request),
+    /// for requests of [`Limits::proxies`](crate::Limits::proxies). Without limits, or if it is gone, nothing happens.
+    ///
+    /// # Errors
+    ///
+    /// The address has had enough: answer with 429 and `Retry-After`
+    /// ([`retry_after_secs`](AddressRefused::retry_after_secs)).
+    pub fn count_as(&mut self, id: ConnId, client: IpAddr) -> Result<(), AddressRefused> {
+        let here = (id.worker == self.core.worker).then_some(id);
+        match here.and_then(|id| self.core.slots.find(id)) {
+            Some(index) => self.core.count_as(index, client),
+            None => Ok(()),
+        }
     }
 
     /// Accepts a request that was to be decided [later](Decision::Later). Returns whether it still waited; it must be

@@ -1,6 +1,7 @@
 //! [`Directory`]: which workers have members of which topic, so that a publication goes only where someone listens.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct Directory {
     workers: usize,
     topics: Mutex<HashMap<Arc<str>, Entry>>,
+    keys: RandomState,
 }
 
 #[derive(Debug)]
@@ -27,7 +29,14 @@ impl Directory {
         Self {
             workers,
             topics: Mutex::default(),
+            keys: RandomState::new(),
         }
+    }
+
+    /// What stands for a key of messages on all workers: not 0, which is none, and nothing that a peer could foresee and
+    /// find another key for.
+    pub(crate) fn key(&self, key: &str) -> u64 {
+        self.keys.hash_one(key).max(1)
     }
 
     /// A worker's first member comes; `None` where there is only one worker.
@@ -58,7 +67,13 @@ impl Directory {
         }
     }
 
-    #[cfg(test)]
+    /// How many topics have members; `None` where there is only one worker.
+    pub(crate) fn len(&self) -> Option<usize> {
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.workers > 1).then(|| topics.len())
+    }
+
+    #[cfg(all(test, feature = "tls"))] // for `sim`
     pub(crate) fn is_empty(&self) -> bool {
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         topics.is_empty()

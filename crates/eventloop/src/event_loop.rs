@@ -13,6 +13,7 @@ use crate::Handler;
 use crate::listener::{Arrival, Listener};
 use crate::mailbox::{Mail, Mailbox};
 use crate::slots::SlotToken;
+use crate::stream::Stream;
 use crate::tls::TlsStream;
 use crate::transport::Transport;
 use crate::worker::{Ready, Worker};
@@ -27,7 +28,7 @@ pub(crate) struct EventLoop<H: Handler> {
     poll: Poll,
     worker: Worker<H>,
     listeners: Vec<Listener>,
-    /// Where accepted connections go if the port cannot be shared: to each worker in turn.
+    /// Where accepted connections go if a listener cannot be shared: to each worker in turn.
     hand_out: Option<HandOut<H::Note>>,
     start: Instant,
 }
@@ -50,7 +51,7 @@ impl<H: Handler> EventLoop<H> {
         for (place, listener) in listeners.iter_mut().enumerate() {
             let token = Token(MAILBOX.0 - 1 - place);
             poll.registry()
-                .register(&mut listener.socket, token, Interest::READABLE)?;
+                .register(listener.source(), token, Interest::READABLE)?;
         }
         Ok(Self {
             poll,
@@ -64,14 +65,18 @@ impl<H: Handler> EventLoop<H> {
     /// Turns until a shutdown is complete.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
+        let mut turned = Instant::now();
         while !self.worker.is_done() {
-            let timeout = self.timeout();
+            let timeout = self.timeout(self.millis(turned));
             match self.poll.poll(&mut events, timeout) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
-            self.worker.core.now = millis(self.start);
+            let woke = Instant::now();
+            let elapsed = woke.saturating_duration_since(self.start);
+            self.worker.core.now = Millis(0).after(elapsed);
+            self.worker.core.micros = (elapsed.subsec_micros() % 1000) as u16;
             for event in &events {
                 self.event(event);
             }
@@ -81,23 +86,28 @@ impl<H: Handler> EventLoop<H> {
             self.dial();
             // With more sockets ready than were told, the others are heard before any deadline strikes.
             self.worker.turn(events.iter().count() < EVENTS);
+            turned = Instant::now();
+            self.worker.core.tally.turned(turned - woke);
         }
         Ok(())
     }
 
-    fn timeout(&self) -> Option<Duration> {
+    /// What the worker calls this moment.
+    fn millis(&self, moment: Instant) -> Millis {
+        Millis(0).after(moment.saturating_duration_since(self.start))
+    }
+
+    fn timeout(&self, now: Millis) -> Option<Duration> {
         let accepts = self.listeners.iter().filter_map(Listener::next_try);
         let next = self.worker.next_turn().into_iter().chain(accepts).min()?;
-        Some(Duration::from_millis(
-            next.0.saturating_sub(millis(self.start).0),
-        ))
+        Some(Duration::from_millis(next.0.saturating_sub(now.0)))
     }
 
     fn event(&mut self, event: &Event) {
         match event.token() {
             MAILBOX => {
                 self.worker.open_mail();
-                if self.worker.shutdown.is_some() {
+                if self.worker.leaving.is_some() {
                     self.close_listeners();
                 }
             }
@@ -115,10 +125,18 @@ impl<H: Handler> EventLoop<H> {
 
     fn accept(&mut self) {
         let now = self.worker.core.now;
+        if self.listeners.iter().any(|listener| listener.is_due(now)) {
+            self.accept_due(now);
+        }
+    }
+
+    #[inline(never)]
+    fn accept_due(&mut self, now: Millis) {
         let (worker, poll, hand_out) = (&mut self.worker, &self.poll, &mut self.hand_out);
         for listener in &mut self.listeners {
+            let alone = listener.alone;
             listener.accept(now, |arrival| {
-                let own = match hand_out {
+                let own = match hand_out.as_mut().filter(|_| alone) {
                     Some(hand_out) => hand_out.give(arrival),
                     None => Some(arrival),
                 };
@@ -130,6 +148,9 @@ impl<H: Handler> EventLoop<H> {
     }
 
     fn admit_arrivals(&mut self) {
+        if self.worker.arrivals.is_empty() {
+            return;
+        }
         for arrival in mem::take(&mut self.worker.arrivals) {
             admit(&mut self.worker, &self.poll, arrival);
         }
@@ -149,13 +170,17 @@ impl<H: Handler> EventLoop<H> {
     /// What has been accepted by the system is ours to answer, also when it comes too late.
     fn close_listeners(&mut self) {
         self.hand_out = None;
+        // Where a socket is open elsewhere, closing it here would leave it in the poll, and its queue is not ours alone.
+        self.listeners.retain_mut(|listener| {
+            if listener.stays_open {
+                let _ = self.poll.registry().deregister(listener.source());
+            }
+            !listener.stays_open
+        });
         self.listeners.iter_mut().for_each(Listener::ready);
-        while self.listeners.iter().any(|listener| {
-            listener
-                .next_try()
-                .is_some_and(|next| next <= self.worker.core.now)
-        }) {
-            self.accept();
+        let now = self.worker.core.now;
+        while self.listeners.iter().any(|listener| listener.is_due(now)) {
+            self.accept_due(now);
         }
         self.listeners.clear();
     }
@@ -163,23 +188,26 @@ impl<H: Handler> EventLoop<H> {
 
 /// Takes a connection in and registers it, for both directions and for good.
 fn admit<H: Handler>(worker: &mut Worker<H>, poll: &Poll, arrival: Arrival) {
-    let Arrival { socket, addr, tls } = arrival;
-    let transport = match tls {
-        None => Transport::Tcp(socket),
-        Some(tls) => Transport::Tls(TlsStream::boxed(socket, tls)),
+    let proxies = arrival.proxies.as_deref();
+    let transport = match (arrival.stream, arrival.tls) {
+        (stream, Some(tls)) => Transport::Tls(TlsStream::boxed(stream, tls)),
+        (Stream::Tcp(socket), None) => Transport::Tcp(socket),
+        #[cfg(unix)]
+        (Stream::Unix(socket), None) => Transport::Unix(socket),
     };
-    let Some(token) = worker.admit(transport, addr) else {
+    let Some(token) = worker.admit(transport, arrival.addr, proxies) else {
         return;
     };
     let Some(slot) = worker.core.slots.get_mut(token.slot()) else {
         return;
     };
-    let Some(socket) = slot.socket.tcp() else {
+    let Some(socket) = slot.socket.source() else {
         return;
     };
     let interest = Interest::READABLE | Interest::WRITABLE;
     if let Err(error) = poll.registry().register(socket, Token(token.0), interest) {
-        tracing::warn!(%error, "cannot watch a connection");
+        let id = worker.core.id(token.slot());
+        tracing::warn!(%id, %error, "cannot watch a connection");
         worker
             .core
             .end(token.slot(), crate::CloseCause::Reset(error.kind()));
@@ -195,9 +223,4 @@ impl<N> HandOut<N> {
             _ => None,
         }
     }
-}
-
-/// The time since `start`.
-pub(crate) fn millis(start: Instant) -> Millis {
-    Millis(0).after(start.elapsed())
 }

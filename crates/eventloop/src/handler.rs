@@ -8,7 +8,7 @@ use std::time::Duration;
 use wirefan_protocol::handshake::{BadRequest, Reply, Request};
 use wirefan_protocol::{CloseCode, Error, Overdue};
 
-use crate::{Conn, ConnId, Ctx, TlsFailure};
+use crate::{Conn, ConnId, Ctx, ProxyFailure, TlsFailure};
 
 /// Your side of every connection. One value for each worker thread.
 ///
@@ -76,13 +76,14 @@ pub trait Handler: Sized + 'static {
     /// A whole message has come. None comes any more after [`Conn::close`].
     fn message(&mut self, conn: &mut Conn<'_, Self::Peer>, message: Message<'_>);
 
-    /// The backlog fell below the low mark, after it had passed the high one or a message had been dropped.
+    /// The backlog fell below the low mark, after it had passed the high one or a message had been dropped; where a
+    /// [policy](crate::Policy) dropped it, when nothing waits any more.
     fn drained(&mut self, conn: &mut Conn<'_, Self::Peer>) {
         let _ = conn;
     }
 
-    /// A pong has come. `rtt` is how long it took where the loop has measured that; where it is `None`, the pong answers
-    /// [`Conn::send_ping`] or nothing at all.
+    /// A pong has come. `rtt` is how long it took where it answers the loop's own ping or [`Conn::ping`]; where it is
+    /// `None`, the pong answers [`Conn::send_ping`] or nothing at all.
     fn pong(&mut self, conn: &mut Conn<'_, Self::Peer>, payload: &[u8], rtt: Option<Duration>) {
         let _ = (conn, payload, rtt);
     }
@@ -124,8 +125,22 @@ pub enum Message<'a> {
 pub struct Caller {
     /// What the connection is called, now and when it is open.
     pub id: ConnId,
-    /// The other end of the transport.
+    /// The client: the other end of the transport, or whom a trusted proxy named. `0.0.0.0:0` where nobody knows, on a Unix
+    /// socket.
     pub addr: SocketAddr,
+    /// How it has come here, which says what `addr` is worth.
+    pub via: Via,
+}
+
+/// On which way a connection has come.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Via {
+    /// Over TCP, from the address itself. A connection of a proxy on its own behalf, such as a health check, is one too.
+    Tcp,
+    /// On a Unix socket, without an address.
+    Unix,
+    /// By way of a proxy that has told the address with the PROXY protocol; the proxy's own, unless it came on a Unix socket.
+    Proxy(Option<SocketAddr>),
 }
 
 /// What is to become of a request.
@@ -215,6 +230,18 @@ pub enum CloseCause {
     BadRequest(BadRequest),
     /// There were too many connections already.
     TooManyConnections,
+    /// There were too many connections already that were not open yet.
+    TooManyPending,
+    /// Its address had too many connections already.
+    TooManyFromAddress,
+    /// Its address made too many handshakes.
+    TooManyHandshakes,
+    /// It subscribed to too many topics.
+    TooManyTopics,
+    /// It sent more messages or bytes than it may.
+    TooFast,
+    /// Nobody could tell whom it was from, or was trusted to.
+    Proxy(ProxyFailure),
     /// TLS failed.
     Tls(TlsFailure),
     /// TLS came where plain HTTP is spoken.
@@ -232,16 +259,25 @@ impl CloseCause {
             Self::WeClosed { .. } => "we_closed",
             Self::Protocol(_) => "protocol_error",
             Self::Lost => "lost",
+            // What the system says where TCP_USER_TIMEOUT is over.
+            Self::Reset(io::ErrorKind::TimedOut) => "write_stalled",
             Self::Reset(_) => "reset",
             Self::Timeout(Overdue::Handshake) => "handshake_timeout",
             Self::Timeout(Overdue::Pong) => "pong_timeout",
             Self::Timeout(Overdue::Idle) => "idle_timeout",
             Self::Timeout(Overdue::Close) => "close_timeout",
+            Self::Timeout(Overdue::Lifetime) => "lifetime_over",
             Self::SlowReader => "slow_reader",
             Self::Shutdown => "shutdown",
             Self::Answered(_) => "answered",
             Self::BadRequest(_) => "bad_request",
             Self::TooManyConnections => "too_many_connections",
+            Self::TooManyPending => "too_many_pending",
+            Self::TooManyFromAddress => "too_many_from_address",
+            Self::TooManyHandshakes => "too_many_handshakes",
+            Self::TooManyTopics => "too_many_topics",
+            Self::TooFast => "too_fast",
+            Self::Proxy(failure) => failure.name(),
             Self::Tls(failure) => failure.name(),
             Self::TlsOnPlainPort => "tls_on_plain_port",
             #[cfg(feature = "client")]
@@ -274,11 +310,18 @@ impl fmt::Display for CloseCause {
             Self::Timeout(Overdue::Pong) => f.write_str("no sign of life after a ping"),
             Self::Timeout(Overdue::Idle) => f.write_str("no message for too long"),
             Self::Timeout(Overdue::Close) => f.write_str("closing took too long"),
+            Self::Timeout(Overdue::Lifetime) => f.write_str("lasted as long as it may"),
             Self::SlowReader => f.write_str("reads too slowly"),
             Self::Shutdown => f.write_str("server shuts down"),
             Self::Answered(status) => write!(f, "answered with {status}"),
             Self::BadRequest(why) => write!(f, "bad request: {why}"),
             Self::TooManyConnections => f.write_str("too many connections"),
+            Self::TooManyPending => f.write_str("too many connections that are not open yet"),
+            Self::TooManyFromAddress => f.write_str("too many connections from this address"),
+            Self::TooManyHandshakes => f.write_str("too many handshakes from this address"),
+            Self::TooManyTopics => f.write_str("too many topics"),
+            Self::TooFast => f.write_str("more messages or bytes than allowed"),
+            Self::Proxy(failure) => write!(f, "PROXY protocol: {failure}"),
             Self::Tls(failure) => failure.fmt(f),
             Self::TlsOnPlainPort => f.write_str("TLS on a plain port"),
             #[cfg(feature = "client")]

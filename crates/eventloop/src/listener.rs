@@ -4,15 +4,24 @@
 use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use mio::net::{TcpListener, TcpStream};
-use socket2::{Domain, Protocol, Socket, Type};
-use wirefan_protocol::Millis;
+use mio::event::Source;
+use mio::net::TcpListener;
+#[cfg(unix)]
+use mio::net::UnixListener;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use wirefan_admission::Networks;
+use wirefan_protocol::{Millis, Timeouts};
 
+use crate::endpoint::{Endpoint, ListenAddr, Place};
+use crate::stream::Stream;
 use crate::tls::Tls;
+#[cfg(unix)]
+use crate::unix_socket::{self, SocketFile};
 
 /// Connections that the system keeps until they are accepted.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 /// Connections taken in one turn, so that a storm of them does not starve those that are there.
 const BATCH: usize = 256;
 /// The first and the longest pause after an error such as too many open files.
@@ -25,50 +34,133 @@ pub(crate) const CAN_SHARE: bool = cfg!(any(
     target_os = "freebsd"
 ));
 
+/// What is asked of the system for every socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SocketOptions {
+    /// Others may listen on the same port.
+    pub(crate) reuse_port: bool,
+    /// How long data may go unacknowledged, as it was set; `None`: it was not.
+    pub(crate) user_timeout: Option<Option<Duration>>,
+}
+
+impl SocketOptions {
+    /// Chooses what was not set.
+    pub(crate) fn with_times(self, timeouts: &Timeouts) -> Self {
+        let by_default = || timeouts.ping.map(|ping| ping.saturating_add(timeouts.pong));
+        Self {
+            user_timeout: Some(self.user_timeout.unwrap_or_else(by_default)),
+            ..self
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Listener {
-    pub(crate) socket: TcpListener,
+    socket: Acceptor,
     /// What its connections speak, if not plain HTTP.
     tls: Option<Tls>,
+    /// Who tells whom they are from, if they do.
+    proxies: Option<Arc<Networks>>,
+    /// The only one of its kind: other workers get connections from here.
+    pub(crate) alone: bool,
+    /// Somebody else has it open too: what waits in its queue is for whoever accepts next.
+    pub(crate) stays_open: bool,
     /// There may be more to accept.
     ready: bool,
     /// Accepting failed: until when to leave it alone, and for how long the next time.
     pause: Option<(Millis, Duration)>,
 }
 
+#[derive(Debug)]
+enum Acceptor {
+    Tcp(TcpListener),
+    /// With the file, which goes when the listener does, unless somebody else has made it.
+    #[cfg(unix)]
+    Unix(UnixListener, Option<SocketFile>),
+}
+
 /// A connection that has been accepted.
 #[derive(Debug)]
 pub(crate) struct Arrival {
-    pub(crate) socket: TcpStream,
-    pub(crate) addr: SocketAddr,
+    pub(crate) stream: Stream,
+    /// `None`: it came on a Unix socket.
+    pub(crate) addr: Option<SocketAddr>,
     pub(crate) tls: Option<Tls>,
+    pub(crate) proxies: Option<Arc<Networks>>,
+}
+
+/// Listens at an endpoint: for each of `workers`, or where that cannot be, for the first of them alone.
+pub(crate) fn listen(
+    endpoint: &Endpoint,
+    workers: usize,
+    options: SocketOptions,
+) -> io::Result<Vec<Listener>> {
+    let sockets = match &endpoint.place {
+        Place::Tcp(addr) => bind(*addr, workers, options)?
+            .into_iter()
+            .map(Acceptor::Tcp)
+            .collect(),
+        Place::OpenTcp(socket) => {
+            let socket = socket.try_clone()?;
+            socket.set_nonblocking(true)?;
+            // Accepted sockets inherit it on Linux.
+            let _ = SockRef::from(&socket).set_tcp_nodelay(true);
+            set_user_timeout(&SockRef::from(&socket), options)?;
+            vec![Acceptor::Tcp(TcpListener::from_std(socket))]
+        }
+        #[cfg(unix)]
+        Place::Unix(path, mode) => {
+            let (socket, file) = unix_socket::bind(path, *mode)?;
+            vec![Acceptor::Unix(socket, Some(file))]
+        }
+        #[cfg(unix)]
+        Place::OpenUnix(socket) => {
+            let socket = socket.try_clone()?;
+            socket.set_nonblocking(true)?;
+            vec![Acceptor::Unix(UnixListener::from_std(socket), None)]
+        }
+    };
+    let alone = sockets.len() == 1;
+    let stays_open = endpoint.is_open();
+    let listener = |socket| Listener {
+        socket,
+        tls: endpoint.tls.clone(),
+        proxies: endpoint.proxies.clone(),
+        alone,
+        stays_open,
+        ready: true,
+        pause: None,
+    };
+    Ok(sockets.into_iter().map(listener).collect())
 }
 
 /// Binds `addr` for `workers` listeners, the port being the same for all if it is 0. A port that someone else has is an
 /// error, though the sockets would be able to share it.
-pub(crate) fn bind(
-    addr: SocketAddr,
-    tls: Option<&Tls>,
-    workers: usize,
-) -> io::Result<Vec<Listener>> {
-    // Another server that shares its port would let us in and lose half of its connections to us.
-    let addr = match socket(addr, false)?.local_addr()?.as_socket() {
-        Some(bound) => bound,
-        None => addr,
-    };
+fn bind(addr: SocketAddr, workers: usize, options: SocketOptions) -> io::Result<Vec<TcpListener>> {
+    // Another server that shares its port would let us in and lose half of its connections to us, unless that is wanted.
+    let probe = socket(addr, options.reuse_port)?;
+    let addr = probe.local_addr()?.as_socket().unwrap_or(addr);
+    drop(probe);
     (0..workers)
         .map(|_| {
-            let socket = socket(addr, workers > 1)?;
+            let socket = socket(addr, workers > 1 || options.reuse_port)?;
+            set_user_timeout(&SockRef::from(&socket), options)?;
             socket.listen(BACKLOG)?;
             socket.set_nonblocking(true)?;
-            Ok(Listener {
-                socket: TcpListener::from_std(socket.into()),
-                tls: tls.cloned(),
-                ready: true,
-                pause: None,
-            })
+            Ok(TcpListener::from_std(socket.into()))
         })
         .collect()
+}
+
+/// Accepted sockets inherit this too.
+fn set_user_timeout(socket: &SockRef<'_>, options: SocketOptions) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if let Some(timeout) = options.user_timeout.flatten() {
+        socket.set_tcp_user_timeout(Some(timeout))?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (socket, options);
+    Ok(())
 }
 
 fn socket(addr: SocketAddr, shared: bool) -> io::Result<Socket> {
@@ -90,7 +182,50 @@ fn socket(addr: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
+impl Acceptor {
+    fn accept(&mut self) -> io::Result<(Stream, Option<SocketAddr>)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (socket, addr) = listener.accept()?;
+                if !cfg!(target_os = "linux") {
+                    let _ = socket.set_nodelay(true);
+                }
+                Ok((Stream::Tcp(socket), Some(addr)))
+            }
+            #[cfg(unix)]
+            Self::Unix(listener, _) => {
+                let (socket, _) = listener.accept()?;
+                Ok((Stream::Unix(socket), None))
+            }
+        }
+    }
+}
+
 impl Listener {
+    /// To be registered.
+    pub(crate) fn source(&mut self) -> &mut dyn Source {
+        match &mut self.socket {
+            Acceptor::Tcp(listener) => listener,
+            #[cfg(unix)]
+            Acceptor::Unix(listener, _) => listener,
+        }
+    }
+
+    /// Where it can be reached.
+    pub(crate) fn addr(&self) -> io::Result<ListenAddr> {
+        match &self.socket {
+            Acceptor::Tcp(listener) => listener.local_addr().map(ListenAddr::Tcp),
+            #[cfg(unix)]
+            Acceptor::Unix(listener, file) => {
+                let path = match file {
+                    Some(file) => Some(file.path().to_owned()),
+                    None => listener.local_addr()?.as_pathname().map(Into::into),
+                };
+                Ok(ListenAddr::Unix(path))
+            }
+        }
+    }
+
     /// Readiness was told.
     pub(crate) fn ready(&mut self) {
         self.ready = true;
@@ -98,18 +233,19 @@ impl Listener {
 
     /// Accepts what waits, at most a batch of it.
     pub(crate) fn accept(&mut self, now: Millis, mut take: impl FnMut(Arrival)) {
-        if self.next_try().is_none_or(|next| next > now) {
+        if !self.is_due(now) {
             return;
         }
         for _ in 0..BATCH {
             match self.socket.accept() {
-                Ok((socket, addr)) => {
+                Ok((stream, addr)) => {
                     self.pause = None;
-                    if !cfg!(target_os = "linux") {
-                        let _ = socket.set_nodelay(true);
-                    }
-                    let tls = self.tls.clone();
-                    take(Arrival { socket, addr, tls });
+                    take(Arrival {
+                        stream,
+                        addr,
+                        tls: self.tls.clone(),
+                        proxies: self.proxies.clone(),
+                    });
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
@@ -131,6 +267,12 @@ impl Listener {
         }
     }
 
+    /// Whether there may be something to accept.
+    #[inline]
+    pub(crate) fn is_due(&self, now: Millis) -> bool {
+        self.next_try().is_some_and(|next| next <= now)
+    }
+
     /// When to accept again without being told; `None`: nothing waits.
     pub(crate) fn next_try(&self) -> Option<Millis> {
         if !self.ready {
@@ -145,12 +287,16 @@ mod tests {
     use super::*;
     use std::net::TcpStream as StdStream;
 
+    fn any_port() -> SocketAddr {
+        ([127, 0, 0, 1], 0).into()
+    }
+
     #[test]
     fn port_0_is_the_same_port_for_all_workers() {
-        let listeners = bind(([127, 0, 0, 1], 0).into(), None, 3).unwrap();
+        let listeners = bind(any_port(), 3, SocketOptions::default()).unwrap();
         let ports: Vec<u16> = listeners
             .iter()
-            .map(|listener| listener.socket.local_addr().unwrap().port())
+            .map(|listener| listener.local_addr().unwrap().port())
             .collect();
         assert!(
             ports[0] != 0 && ports.iter().all(|port| *port == ports[0]),
@@ -160,11 +306,13 @@ mod tests {
 
     #[test]
     fn a_port_that_is_taken_is_an_error_even_if_its_owner_shares_it() {
-        let listeners = bind(([127, 0, 0, 1], 0).into(), None, 2).unwrap();
-        let addr = listeners[0].socket.local_addr().unwrap();
+        let listeners = bind(any_port(), 2, SocketOptions::default()).unwrap();
+        let addr = listeners[0].local_addr().unwrap();
         for workers in [1, 2] {
             assert_eq!(
-                bind(addr, None, workers).unwrap_err().kind(),
+                bind(addr, workers, SocketOptions::default())
+                    .unwrap_err()
+                    .kind(),
                 io::ErrorKind::AddrInUse
             );
         }
@@ -172,8 +320,13 @@ mod tests {
 
     #[test]
     fn a_batch_leaves_the_rest_for_the_next_turn() {
-        let mut listener = bind(([127, 0, 0, 1], 0).into(), None, 1).unwrap().remove(0);
-        let addr = listener.socket.local_addr().unwrap();
+        let endpoint = Endpoint::from(any_port());
+        let mut listener = listen(&endpoint, 1, SocketOptions::default())
+            .unwrap()
+            .remove(0);
+        let Ok(ListenAddr::Tcp(addr)) = listener.addr() else {
+            panic!("no address");
+        };
         let _clients: Vec<_> = (0..BATCH + 1)
             .map(|_| StdStream::connect(addr).unwrap())
             .collect();
@@ -182,5 +335,39 @@ mod tests {
         assert_eq!((count, listener.next_try()), (BATCH, Some(Millis(0))));
         listener.accept(Millis(1), |_| count += 1);
         assert_eq!((count, listener.next_try()), (BATCH + 1, None));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn accepted_sockets_inherit_the_user_timeout() {
+        let mut timeouts = Timeouts::default();
+        let set = |options: SocketOptions, timeouts: &Timeouts| {
+            let options = options.with_times(timeouts);
+            let endpoint = Endpoint::from(any_port());
+            let mut listener = listen(&endpoint, 1, options).unwrap().remove(0);
+            let Ok(ListenAddr::Tcp(addr)) = listener.addr() else {
+                panic!("no address");
+            };
+            let _client = StdStream::connect(addr).unwrap();
+            let mut got = None;
+            listener.accept(Millis(1), |arrival| {
+                let Stream::Tcp(stream) = &arrival.stream else {
+                    panic!("not TCP");
+                };
+                got = Some(SockRef::from(stream).tcp_user_timeout().unwrap());
+            });
+            got.expect("a connection")
+        };
+        let by_default = SocketOptions::default();
+        assert_eq!(set(by_default, &timeouts), Some(Duration::from_secs(35)));
+        timeouts.ping = None;
+        assert_eq!(set(by_default, &timeouts), None);
+        for own in [None, Some(Duration::from_millis(1500))] {
+            let options = SocketOptions {
+                user_timeout: Some(own),
+                ..by_default
+            };
+            assert_eq!(set(options, &Timeouts::default()), own);
+        }
     }
 }

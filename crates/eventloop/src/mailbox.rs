@@ -3,18 +3,23 @@
 use core::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use wirefan_protocol::{CloseCode, Frame};
 
-use crate::ConnId;
 use crate::listener::Arrival;
+use crate::shutdown::Shutdown;
+use crate::{ConnId, View};
 
 /// What any thread may ask of a worker.
 #[derive(Debug)]
 pub(crate) enum Post {
     /// To the members of a topic on this worker.
-    Publish { topic: Arc<str>, frame: Frame },
+    Publish {
+        topic: Arc<str>,
+        frame: Frame,
+        /// 0: none.
+        key: u64,
+    },
     /// To one connection.
     Send { to: ConnId, frame: Frame },
     /// Start the closing handshake.
@@ -25,18 +30,29 @@ pub(crate) enum Post {
     },
 }
 
+/// What is done with a look at a worker.
+pub(crate) struct Look(pub(crate) Box<dyn FnOnce(&View<'_>) + Send>);
+
+impl fmt::Debug for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Look")
+    }
+}
+
 /// What lies in a mailbox.
 #[derive(Debug)]
 pub(crate) enum Mail<N> {
     Post(Post),
     /// For the handler.
     Note(N),
+    /// A look at what the worker has.
+    Inspect(Look),
     /// A connection that another worker accepted.
     Accepted(Arrival),
     #[cfg(feature = "client")]
     Client(crate::client::Letter),
-    /// Close everything and end, at the latest after this time.
-    Shutdown(Duration),
+    /// Close everything and end.
+    Shutdown(Box<Shutdown>),
 }
 
 /// The mailbox did not take it: what lies in it has reached its limit in bytes.
@@ -151,7 +167,7 @@ impl<N> Mailbox<N> {
     }
 
     /// What lies in it.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "tls"))] // for `sim`
     pub(crate) fn bytes(&self) -> usize {
         self.lock().bytes
     }
@@ -191,7 +207,7 @@ impl<N> Mail<N> {
     fn weight(&self) -> usize {
         size_of::<Self>()
             + match self {
-                Self::Post(Post::Publish { topic, frame }) => topic.len() + frame.bytes().len(),
+                Self::Post(Post::Publish { topic, frame, .. }) => topic.len() + frame.bytes().len(),
                 Self::Post(Post::Send { frame, .. }) => frame.bytes().len(),
                 Self::Post(Post::Close { reason, .. }) => reason.len(),
                 _ => 0,
@@ -225,6 +241,7 @@ mod tests {
         Post::Publish {
             topic: "t".into(),
             frame: Frame::binary(&vec![0; len]),
+            key: 0,
         }
     }
 

@@ -1,7 +1,9 @@
 //! [`Outbox`]: what a socket refused, of one connection. It exists only while something waits in it.
 
+use core::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::rc::Rc;
 
 use bytes::{Buf, Bytes};
 use wirefan_protocol::Header;
@@ -18,16 +20,34 @@ const SLICES: usize = 64;
 /// Spare outboxes kept, each with room for one system call's slices at most.
 const SPARES: usize = 64;
 
+mod waiting;
+
+use waiting::{Mark, Waiting};
+
 /// Whole frames in order, the first of which may have been begun. Frames may share chunks, and a chunk may be shared
 /// with other connections; a header never crosses from one chunk to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    chunks: VecDeque<Bytes>,
+    chunks: VecDeque<Chunk>,
     len: usize,
     /// Bytes at the front that must go in any case: the rest of a frame (or of a handshake) whose beginning is out.
     begun: usize,
     /// The socket has refused what is here, or the front of it. Otherwise it has not been offered anything yet.
     refused: bool,
+    /// The bytes in all outboxes of the worker.
+    held: Rc<Cell<usize>>,
+    /// What is known of the messages of topics that have a policy.
+    waiting: Option<Box<Waiting>>,
+    /// Messages that policies have dropped.
+    dropped: u32,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    /// Empty: it was dropped.
+    bytes: Bytes,
+    /// It is a message that may be dropped, and has not begun to go out.
+    mark: Option<Mark>,
 }
 
 impl Outbox {
@@ -42,18 +62,24 @@ impl Outbox {
     }
 
     fn weight(&self) -> usize {
-        self.len + self.chunks.len() * CHUNK_COST
+        let dead = self.waiting.as_ref().map_or(0, |waiting| waiting.dead);
+        self.len + (self.chunks.len() - dead) * CHUNK_COST
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
+    /// Whether there are, or were, messages of topics with a policy.
+    pub(crate) fn is_of_topics(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     /// Adds whole frames, or a header or a payload of its own.
     pub(crate) fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
-            self.len += bytes.len();
-            self.chunks.push_back(bytes);
+            self.grow(bytes.len());
+            self.chunks.push_back(Chunk { bytes, mark: None });
         }
     }
 
@@ -83,8 +109,8 @@ impl Outbox {
         }
     }
 
-    /// Adds whole frames as long as the backlog is below `limit`; returns whether some had to be left out.
-    pub(crate) fn push_within(&mut self, mut frames: Bytes, limit: usize) -> bool {
+    /// Adds whole frames as long as the backlog is below `limit`; returns how many had to be left out.
+    pub(crate) fn push_within(&mut self, mut frames: Bytes, limit: usize) -> usize {
         let room = limit.saturating_sub(self.backlog());
         let mut end = frames.len();
         if end > room {
@@ -93,10 +119,14 @@ impl Outbox {
                 end += frame_len(&frames[end..]);
             }
         }
-        let cut = end < frames.len();
-        frames.truncate(end);
+        let mut left_out = 0;
+        let mut rest = frames.split_off(end.min(frames.len()));
+        while !rest.is_empty() {
+            rest.advance(frame_len(&rest).min(rest.len()));
+            left_out += 1;
+        }
         self.push(frames);
-        cut
+        left_out
     }
 
     /// Writes until the socket refuses or nothing is left. Returns whether there was room where there had been none: the
@@ -105,10 +135,13 @@ impl Outbox {
         let mut reads = false;
         while !self.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
-            for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
-                *slice = IoSlice::new(chunk);
+            let mut used = 0;
+            let chunks = self.chunks.iter().filter(|chunk| !chunk.bytes.is_empty());
+            for (slice, chunk) in slices.iter_mut().zip(chunks) {
+                *slice = IoSlice::new(&chunk.bytes);
+                used += 1;
             }
-            match socket.write_vectored(&slices[..self.chunks.len().min(SLICES)]) {
+            match socket.write_vectored(&slices[..used]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     self.advance(written);
@@ -129,32 +162,63 @@ impl Outbox {
     pub(crate) fn discard_unbegun(&mut self) {
         let mut keep = self.begun;
         self.chunks.retain_mut(|chunk| {
-            chunk.truncate(keep);
-            keep -= chunk.len();
-            !chunk.is_empty()
+            chunk.bytes.truncate(keep);
+            keep -= chunk.bytes.len();
+            !chunk.bytes.is_empty()
         });
-        self.len = self.begun;
+        self.shrink(self.len - self.begun);
+        self.waiting = None;
+    }
+
+    fn grow(&mut self, bytes: usize) {
+        self.len += bytes;
+        self.held.update(|held| held + bytes);
+    }
+
+    fn shrink(&mut self, bytes: usize) {
+        self.len -= bytes;
+        self.held.update(|held| held - bytes);
     }
 
     fn advance(&mut self, mut written: usize) {
-        self.len -= written;
+        self.shrink(written);
         while let Some(front) = self.chunks.front_mut() {
-            if self.begun == 0 {
-                if written == 0 {
-                    return;
+            if !front.bytes.is_empty() {
+                if self.begun == 0 {
+                    if written == 0 {
+                        return;
+                    }
+                    self.begun = frame_len(&front.bytes);
+                    if let Some(mark) = front.mark.take()
+                        && let Some(waiting) = &mut self.waiting
+                    {
+                        waiting.forget(mark, waiting.first, front.bytes.len());
+                    }
                 }
-                self.begun = frame_len(front);
+                let step = written.min(self.begun).min(front.bytes.len());
+                front.bytes.advance(step);
+                self.begun -= step;
+                written -= step;
+                if !front.bytes.is_empty() {
+                    if step == 0 {
+                        return;
+                    }
+                    continue;
+                }
+            } else if let Some(waiting) = &mut self.waiting {
+                waiting.dead -= 1;
             }
-            let step = written.min(self.begun).min(front.len());
-            front.advance(step);
-            self.begun -= step;
-            written -= step;
-            if front.is_empty() {
-                self.chunks.pop_front();
-            } else if step == 0 {
-                return;
+            self.chunks.pop_front();
+            if let Some(waiting) = &mut self.waiting {
+                waiting.first += 1;
             }
         }
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.held.update(|held| held - self.len);
     }
 }
 
@@ -166,15 +230,28 @@ pub(crate) struct Spares {
         reason = "the boxes are the spares: slots own and return them"
     )]
     boxes: Vec<Box<Outbox>>,
+    held: Rc<Cell<usize>>,
 }
 
 impl Spares {
     pub(crate) fn take(&mut self) -> Box<Outbox> {
-        self.boxes.pop().unwrap_or_default()
+        self.boxes.pop().unwrap_or_else(|| {
+            let mut outbox = Box::<Outbox>::default();
+            outbox.held = Rc::clone(&self.held);
+            outbox
+        })
+    }
+
+    /// The bytes in all outboxes that were taken from here.
+    pub(crate) fn held(&self) -> usize {
+        self.held.get()
     }
 
     /// Keeps an empty outbox, or frees it if there are enough.
-    pub(crate) fn put_back(&mut self, outbox: Box<Outbox>) {
+    pub(crate) fn put_back(&mut self, mut outbox: Box<Outbox>) {
+        outbox.chunks.clear();
+        outbox.waiting = None;
+        outbox.dropped = 0;
         if self.boxes.len() < SPARES && outbox.chunks.capacity() <= SLICES {
             self.boxes.push(outbox);
         }
@@ -280,7 +357,7 @@ mod tests {
             assert_eq!(outbox.len, expected, "after {written}");
             assert_eq!(begun_rest(&all, 0, written), expected);
             assert_eq!(
-                outbox.chunks.iter().map(Bytes::len).sum::<usize>(),
+                outbox.chunks.iter().map(|it| it.bytes.len()).sum::<usize>(),
                 expected
             );
         }

@@ -1,16 +1,14 @@
-//! [`PeerAddr`]: the other end of a connection in 20 bytes, where a `SocketAddr` takes 32. What that saves is what the choice
+//! [`PeerAddr`]: the other end of a connection in 18 bytes, where a `SocketAddr` takes 32. What that saves is what the choice
 //! between plain and TLS costs a slot.
 
 use core::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(crate) struct PeerAddr {
+    /// An IPv4 address is kept inside of IPv6 (RFC 4291 §2.5.5.2), as a socket for both gives it.
     ip: [u8; 16],
-    port: u16,
-    v4: bool,
-    /// It is we who have come to it. Here is the only byte left for that.
-    pub(crate) dialled: bool,
+    port: [u8; 2],
 }
 
 /// Where a link-local address (fe80::/64) has only zeros (RFC 4291 §2.5.6), and its interface is kept meanwhile.
@@ -18,40 +16,37 @@ const SCOPE: core::ops::Range<usize> = 2..6;
 
 impl From<SocketAddr> for PeerAddr {
     fn from(addr: SocketAddr) -> Self {
-        let mut ip = [0; 16];
-        match addr {
-            SocketAddr::V4(addr) => ip[..4].copy_from_slice(&addr.ip().octets()),
+        let ip = match addr {
+            SocketAddr::V4(addr) => addr.ip().to_ipv6_mapped().octets(),
             SocketAddr::V6(addr) => {
-                ip = addr.ip().octets();
+                let mut ip = addr.ip().octets();
                 if is_link_local(&ip) {
                     ip[SCOPE].copy_from_slice(&addr.scope_id().to_be_bytes());
                 }
+                ip
             }
-        }
+        };
         Self {
             ip,
-            port: addr.port(),
-            v4: addr.is_ipv4(),
-            dialled: false,
+            port: addr.port().to_be_bytes(),
         }
     }
 }
 
 impl PeerAddr {
-    /// The address, but for an IPv6 flow label.
+    /// The address, but for an IPv6 flow label. IPv4 inside of IPv6 is IPv4.
     #[inline]
     pub(crate) fn get(self) -> SocketAddr {
-        let mut ip = self.ip;
-        let [a, b, c, d, ..] = ip;
-        if self.v4 {
-            return (IpAddr::V4(Ipv4Addr::new(a, b, c, d)), self.port).into();
-        }
+        let (mut ip, port) = (self.ip, u16::from_be_bytes(self.port));
         let mut scope = 0;
         if is_link_local(&ip) {
             scope = u32::from_be_bytes([ip[2], ip[3], ip[4], ip[5]]);
             ip[SCOPE].fill(0);
         }
-        SocketAddrV6::new(Ipv6Addr::from(ip), self.port, 0, scope).into()
+        match Ipv6Addr::from(ip).to_canonical() {
+            IpAddr::V4(ip) => (ip, port).into(),
+            IpAddr::V6(ip) => SocketAddrV6::new(ip, port, 0, scope).into(),
+        }
     }
 }
 
@@ -71,13 +66,12 @@ mod tests {
 
     #[test]
     fn it_is_small_and_gives_back_what_it_was_given() {
-        assert_eq!(size_of::<PeerAddr>(), 20);
+        assert_eq!(size_of::<PeerAddr>(), 18);
         let scoped = SocketAddrV6::new("fe80::1:2".parse().unwrap(), 7, 0, 0x0102_0304);
         for addr in [
             "127.0.0.1:0".parse().unwrap(),
             "255.1.2.3:65535".parse().unwrap(),
             "[::1]:443".parse().unwrap(),
-            "[::ffff:1.2.3.4]:443".parse().unwrap(),
             "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:1"
                 .parse()
                 .unwrap(),
@@ -86,5 +80,7 @@ mod tests {
         ] {
             assert_eq!(PeerAddr::from(addr).get(), addr);
         }
+        let mapped = PeerAddr::from("[::ffff:1.2.3.4]:443".parse::<SocketAddr>().unwrap());
+        assert_eq!(mapped.get(), "1.2.3.4:443".parse().unwrap());
     }
 }

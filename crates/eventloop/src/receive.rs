@@ -1,6 +1,7 @@
 //! From a socket to the handler: one read, the requests or messages in it, and what is answered to them.
 
 use core::mem;
+use std::io;
 
 use wirefan_protocol::handshake::{
     Accept, AnswerError, Asked, BadRequest, HeadError, Reply, Request, ServerHandshake,
@@ -8,7 +9,8 @@ use wirefan_protocol::handshake::{
 use wirefan_protocol::{Event, Input, State};
 
 use crate::slot::{Held, Stage};
-use crate::state::OUT_HIGH;
+use crate::state::{NOBODY, OUT_HIGH};
+use crate::traffic::Verdict;
 use crate::worker::Worker;
 use crate::{Acceptance, CloseCause, Conn, Ctx, Decision, Handler, Message, TlsFailure};
 
@@ -21,13 +23,41 @@ const UPGRADE_REQUIRED: &[u8] = b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: webs
 impl<H: Handler> Worker<H> {
     /// Reads once from a connection, and has the handler see all of it.
     pub(crate) fn read(&mut self, index: u32) {
+        let mut room = self.read_buffer.len();
+        if self.core.settings.admission.metered {
+            if self.take_up(index) {
+                return;
+            }
+            room = self.core.metered_room(index, room);
+        }
         let Some(slot) = self.core.slots.get_mut(index) else {
             return;
         };
         if !slot.wants_read() {
             return;
         }
-        match slot.socket.read(&mut self.read_buffer) {
+        if slot.flags.large || slot.lends() {
+            return self.read_large(index);
+        }
+        if let Stage::Proxied(_) = slot.stage {
+            return self.read_proxy_header(index);
+        }
+        let result = slot.socket.read(&mut self.read_buffer[..room]);
+        if let Some(len) = self.heard(index, result, room) {
+            self.process(index, len);
+            self.core.read_again(index);
+        }
+    }
+
+    /// What a read of at most `room` bytes has brought; `None`: nothing for the handler.
+    pub(crate) fn heard(
+        &mut self,
+        index: u32,
+        result: io::Result<usize>,
+        room: usize,
+    ) -> Option<usize> {
+        let slot = self.core.slots.get_mut(index)?;
+        match result {
             Ok(0) => {
                 slot.flags.at_end = true;
                 slot.flags.readable = false;
@@ -35,15 +65,14 @@ impl<H: Handler> Worker<H> {
             }
             Ok(len) => {
                 // Where a short read has emptied the socket, the next look would only cost a system call.
-                let emptied = len < self.read_buffer.len()
-                    && slot.socket.short_read_drains()
-                    && !slot.flags.read_closed;
+                let emptied =
+                    len < room && slot.socket.short_read_drains() && !slot.flags.read_closed;
                 slot.flags.readable = !emptied;
                 slot.liveness.heard(self.core.now);
-                self.process(index, len);
-                self.core.read_again(index);
+                self.core.tally.read += len as u64;
+                return Some(len);
             }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 slot.flags.readable = false;
                 if slot.socket.take_heard() {
                     slot.liveness.heard(self.core.now);
@@ -56,6 +85,7 @@ impl<H: Handler> Worker<H> {
                 None => self.core.end(index, CloseCause::Reset(error.kind())),
             },
         }
+        None
     }
 
     /// TLS has failed, and told the peer so. A reset behind that would overtake it: what still comes is read away.
@@ -76,9 +106,9 @@ impl<H: Handler> Worker<H> {
     }
 
     /// What follows from `len` bytes in the read buffer.
-    fn process(&mut self, index: u32, len: usize) {
+    pub(crate) fn process(&mut self, index: u32, len: usize) {
         let mut buffer = mem::take(&mut self.read_buffer);
-        self.core.current = Some(index);
+        self.core.turn_to(Some(index));
         self.drive(index, Input::new(&mut buffer[..len]));
         self.read_buffer = buffer;
         self.leave_call(index);
@@ -87,14 +117,21 @@ impl<H: Handler> Worker<H> {
     /// Writes what a call or a read led to.
     pub(crate) fn leave_call(&mut self, index: u32) {
         self.core.flush_current();
-        self.core.current = None;
+        self.core.turn_to(None);
         self.core.finish_if_done(index);
         if self.core.topics.pending >= LANES_HIGH {
             self.core.fan_out();
         }
     }
 
+    /// Hands bytes that were kept, or that stood behind something else, to whatever the connection is by now.
+    #[inline(never)]
+    pub(crate) fn drive_aside(&mut self, index: u32, input: Input<'_>) {
+        self.drive(index, input);
+    }
+
     /// Hands `input` to whatever the connection is by now.
+    #[inline(always)]
     fn drive(&mut self, index: u32, mut input: Input<'_>) {
         if let Some(slot) = self.core.slots.get_mut(index)
             && let Stage::Handshake(_) = slot.stage
@@ -139,7 +176,7 @@ impl<H: Handler> Worker<H> {
                 }
             }
             Asked::Request(request) => {
-                let decision = if self.shutdown.is_some() {
+                let decision = if self.leaving.is_some() {
                     Decision::Answer(Reply::text(503, "the server shuts down"))
                 } else {
                     self.handler.request(
@@ -179,7 +216,7 @@ impl<H: Handler> Worker<H> {
                 return;
             }
         };
-        self.core.current = Some(index);
+        self.core.turn_to(Some(index));
         let request = held.request.request();
         match decision {
             Decision::Accept(acceptance) => self.accept(index, request, acceptance),
@@ -210,6 +247,8 @@ impl<H: Handler> Worker<H> {
                 slot.stage = Stage::Open(connection);
                 slot.peer = Some(acceptance.peer);
                 slot.liveness.opened(self.core.now);
+                self.core.tally.opened();
+                self.count_open(index);
                 self.core.arm(index);
                 self.core.out_head = self.core.out.len();
                 self.with_conn(index, |handler, conn| handler.open(conn));
@@ -219,7 +258,7 @@ impl<H: Handler> Worker<H> {
                 self.answered(index, 426);
             }
             Err(error) => {
-                tracing::error!(%error, "the handler's acceptance cannot be written");
+                tracing::error!(id = %self.core.id(index), %error, "the handler's acceptance cannot be written");
                 self.answer(index, request, &Reply::text(500, "internal error"));
             }
         }
@@ -228,7 +267,7 @@ impl<H: Handler> Worker<H> {
     fn answer(&mut self, index: u32, request: Request<'_>, reply: &Reply<'_>) {
         let mut status = reply.status();
         if let Err(error) = request.clone().respond(reply, &mut self.core.out) {
-            tracing::error!(%error, "the handler's answer cannot be written");
+            tracing::error!(id = %self.core.id(index), %error, "the handler's answer cannot be written");
             status = 500;
             let _ = request.respond(&Reply::text(500, "internal error"), &mut self.core.out);
         }
@@ -249,6 +288,8 @@ impl<H: Handler> Worker<H> {
             let _ = input.into_rest();
             return;
         };
+        let metered = self.core.settings.admission.metered;
+        let mut high = OUT_HIGH;
         while let Some(slot) = self.core.slots.get_mut(index) {
             let Stage::Open(connection) = &mut slot.stage else {
                 break;
@@ -264,12 +305,13 @@ impl<H: Handler> Worker<H> {
                 Event::Ping(_) => continue,
                 Event::Pong(payload) => {
                     if connection.state() == State::Open && !slot.flags.ended {
+                        let rtt = self.core.measured(index, payload);
                         let mut conn = Conn {
                             core: &mut self.core,
                             slot: index,
                             peer: &mut peer,
                         };
-                        self.handler.pong(&mut conn, payload, None);
+                        self.handler.pong(&mut conn, payload, rtt);
                     }
                     continue;
                 }
@@ -293,14 +335,27 @@ impl<H: Handler> Worker<H> {
                 continue;
             }
             slot.liveness.active(self.core.now);
+            if metered {
+                match self.core.count_message(index, message.parts().1.len()) {
+                    Verdict::Pass => {}
+                    Verdict::Last => high = 0,
+                    Verdict::Gone => continue,
+                }
+            }
+            self.core.tally.received += 1;
             let mut conn = Conn {
                 core: &mut self.core,
                 slot: index,
                 peer: &mut peer,
             };
             self.handler.message(&mut conn, message);
-            if self.core.out.len() >= OUT_HIGH {
+            if self.core.out.len() >= high {
                 self.core.flush_current();
+                // One look for both: most servers have no such limits.
+                if high == 0 {
+                    self.core.hold_rest(index, &mut input);
+                    break;
+                }
             }
         }
         let _ = input.into_rest();
@@ -311,6 +366,7 @@ impl<H: Handler> Worker<H> {
 
     /// Nothing more is sent to or expected from a connection.
     fn over(&mut self, index: u32) {
+        self.core.at_ease = NOBODY;
         self.core.leave_all(index);
         if let Some(slot) = self.core.slots.get_mut(index) {
             slot.liveness.closing(self.core.now);
@@ -331,7 +387,7 @@ impl<H: Handler> Worker<H> {
                 }
                 lost
             }
-            Stage::Handshake(_) | Stage::Held(_) => true,
+            Stage::Proxied(_) | Stage::Handshake(_) | Stage::Held(_) => true,
             #[cfg(feature = "client")]
             Stage::Dialling(_) => return self.dial_at_end(index),
             // A client may end its side behind a request and still read the answer.

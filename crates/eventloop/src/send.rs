@@ -9,7 +9,7 @@ use wirefan_protocol::{Millis, State};
 use crate::CloseCause;
 use crate::outbox::begun_rest;
 use crate::slot::Stage;
-use crate::state::{Core, OUT_HIGH};
+use crate::state::{Core, NOBODY, OUT_HIGH};
 
 /// An output buffer that has grown beyond this is given back.
 const OUT_KEPT: usize = 512 * 1024;
@@ -26,6 +26,7 @@ impl<P> Core<P> {
 
     /// Puts whole frames into a connection's outbox, to be written at the end of the turn, or at once if they are many.
     pub(crate) fn queue(&mut self, index: u32, frames: Bytes) {
+        self.at_ease = NOBODY;
         if let Some(slot) = self.slots.get_mut(index) {
             let spares = &mut self.spares;
             let outbox = slot.outbox.get_or_insert_with(|| spares.take());
@@ -50,6 +51,7 @@ impl<P> Core<P> {
     /// Writes `out` and one more frame behind it, which lies elsewhere.
     pub(crate) fn write_through(&mut self, index: u32, header: &[u8], payload: &[u8]) {
         let head = core::mem::take(&mut self.out_head);
+        self.at_ease = NOBODY;
         let Some(slot) = self.slots.get_mut(index) else {
             return self.out.clear();
         };
@@ -74,6 +76,10 @@ impl<P> Core<P> {
                     Ok(more) => written += more,
                     Err(error) => break Err(error),
                 }
+            };
+            self.tally.written += match result {
+                Ok(()) => len as u64,
+                Err(_) => written as u64,
             };
             match result {
                 Ok(()) => {}
@@ -121,26 +127,55 @@ impl<P> Core<P> {
         };
         slot.flags.dirty = false;
         if !slot.waits_to_write() {
+            if slot.flags.owed_drained {
+                // All that waited has become too old, and now there is room.
+                self.drained.push(index);
+            }
             return;
         }
+        let of_topics = slot
+            .outbox
+            .as_ref()
+            .is_some_and(|outbox| outbox.is_of_topics());
+        if of_topics {
+            self.expire_backlog(index);
+        }
+        let held = self.spares.held();
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
         let written = slot.socket.flush().and_then(|flushed| {
             let outbox = slot.outbox.as_mut();
             let reads = outbox.map_or(Ok(false), |outbox| outbox.write(&mut slot.socket))?;
             Ok(flushed || reads)
         });
+        self.tally.written += (held - self.spares.held()) as u64;
+        let reads = matches!(written, Ok(true));
         match written {
             // Nothing else would show that a peer lives from which we do not read, or whose pong has to wait until it has
             // read what lies before our ping.
-            Ok(true) => slot.liveness.heard(self.now),
+            Ok(true) => {
+                slot.liveness.heard(self.now);
+                if self.leaving {
+                    slot.liveness.still_closing(self.now);
+                }
+            }
             Ok(false) => {}
             Err(error) => return self.end(index, CloseCause::Reset(error.kind())),
         }
+        if of_topics {
+            self.hold_backlog(index);
+        }
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
         if let Some(outbox) = slot.outbox.take_if(|outbox| outbox.is_empty()) {
             self.spares.put_back(outbox);
         }
         if slot.backlog() <= self.settings.backpressure.low {
             slot.flags.choked = false;
-            if slot.flags.owed_drained {
+            // What policies drop is not much at any time: it is over when the peer has read everything.
+            if slot.flags.owed_drained && (!of_topics || reads && slot.outbox.is_none()) {
                 self.drained.push(index);
             }
             self.read_again(index);
@@ -183,7 +218,7 @@ impl<P> Core<P> {
         let done = match &slot.stage {
             Stage::Open(connection) => connection.state() == State::Closed,
             Stage::Draining => !slot.flags.shut,
-            Stage::Handshake(_) | Stage::Held(_) => false,
+            Stage::Proxied(_) | Stage::Handshake(_) | Stage::Held(_) => false,
             #[cfg(feature = "client")]
             Stage::Dialling(_) => false,
         };
@@ -213,6 +248,7 @@ impl<P> Core<P> {
 
     /// Has a connection taken down at the end of this step, for a cause that counts if it is the first.
     pub(crate) fn end(&mut self, index: u32, cause: CloseCause) {
+        self.at_ease = NOBODY;
         if let Some(slot) = self.slots.get_mut(index) {
             slot.set_cause(cause);
             mark(&mut slot.flags.ended, &mut self.ended, index);
@@ -234,7 +270,8 @@ impl<P> Core<P> {
             Stage::Dialling(dialling) => Some(dialling.due()),
             _ => slot.liveness.poll_timeout(&self.settings.timeouts),
         };
-        let due = due.map_or(slot.timer, |due| due.min(slot.timer));
+        let aged = slot.aged();
+        let due = due.into_iter().chain(aged).fold(slot.timer, Millis::min);
         if due < slot.armed {
             slot.armed = self.wheel.insert(index, due);
         }

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use wirefan_protocol::{CloseCode, Config, Timeouts};
 
+use crate::limits::Admission;
+use crate::policy::Policies;
+
 /// When a peer counts as slow, and what follows. Each mark is in bytes of one connection's backlog: what the
 /// application sent and the socket refused.
 ///
@@ -49,5 +52,9 @@ pub(crate) struct Settings {
     pub(crate) protocol: Arc<Config>,
     pub(crate) timeouts: Timeouts,
     pub(crate) backpressure: Backpressure,
+    pub(crate) policies: Policies,
     pub(crate) max_connections: usize,
+    /// What a connection is closed with that has lasted its time.
+    pub(crate) lifetime_code: CloseCode,
+    pub(crate) admission: Admission,
 }

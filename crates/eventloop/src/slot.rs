@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 
+use wirefan_admission::proxy_protocol::ProxyReader;
 use wirefan_protocol::handshake::{HeldRequest, ServerHandshake};
 use wirefan_protocol::{Connection, Liveness, Millis, State};
 
 use crate::CloseCause;
 use crate::outbox::Outbox;
 use crate::peer_addr::PeerAddr;
+use crate::round_trip::RoundTrip;
 use crate::topics::Membership;
 use crate::transport::Transport;
 
@@ -19,9 +21,13 @@ pub(crate) struct Slot<P> {
     pub(crate) stage: Stage,
     pub(crate) socket: Transport,
     pub(crate) flags: Flags,
+    pub(crate) standing: Standing,
     /// What the socket refused; `None` as long as it takes everything.
     pub(crate) outbox: Option<Box<Outbox>>,
     pub(crate) liveness: Liveness,
+    pub(crate) round_trip: RoundTrip,
+    /// Messages that it lost to reading slowly.
+    pub(crate) dropped: u32,
     /// The handler's own timer, or [`NEVER`].
     pub(crate) timer: Millis,
     /// When the wheel brings this slot up, or [`NEVER`].
@@ -33,9 +39,25 @@ pub(crate) struct Slot<P> {
     pub(crate) cause: Option<Box<CloseCause>>,
 }
 
+/// Among which connections of the server it is counted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Standing {
+    /// Among all, and among those that are not open yet.
+    #[default]
+    Pending,
+    /// Among all.
+    Open,
+    /// Among those of its worker that were turned away, for there were too many.
+    TurnedAway,
+    /// Among none: it is we who have come to it.
+    Dialled,
+}
+
 /// How far a connection has come.
 #[derive(Debug)]
 pub(crate) enum Stage {
+    /// A proxy is to tell whom it speaks for, before anything else.
+    Proxied(Box<ProxyReader>),
     /// A request is awaited.
     Handshake(ServerHandshake),
     /// The handler decides later.
@@ -72,16 +94,22 @@ pub(crate) struct Flags {
     pub(crate) choked: bool,
     /// Another worker's mailbox is full of what this connection published.
     pub(crate) stalled: bool,
+    /// The peer has sent more than it may, and nothing is read for a while.
+    pub(crate) throttled: bool,
     /// The handler is to be told when the backlog is low.
     pub(crate) owed_drained: bool,
     /// In the list of what is to be written at the end of the turn.
     pub(crate) dirty: bool,
     /// In the list of what is to be read again without being told.
     pub(crate) again: bool,
+    /// The last message was large: the next one may be, too.
+    pub(crate) large: bool,
     /// Our side of the transport is shut.
     pub(crate) shut: bool,
     /// In the list of what is to be taken down.
     pub(crate) ended: bool,
+    /// It was given up for its time to leave was over.
+    pub(crate) cut: bool,
 }
 
 impl<P> Slot<P> {
@@ -90,8 +118,11 @@ impl<P> Slot<P> {
             stage,
             socket,
             flags: Flags::default(),
+            standing: Standing::default(),
             outbox: None,
             liveness: Liveness::new(now),
+            round_trip: RoundTrip::default(),
+            dropped: 0,
             timer: NEVER,
             armed: NEVER,
             memberships: Vec::new(),
@@ -110,8 +141,25 @@ impl<P> Slot<P> {
         }
     }
 
+    /// Whether the rest of a large message may be read to where it belongs.
+    #[inline]
+    pub(crate) fn lends(&self) -> bool {
+        // What TLS opens may be more than there is room for in that place.
+        self.socket.is_plain()
+            && matches!(&self.stage, Stage::Open(connection) if connection.lends())
+    }
+
     pub(crate) fn backlog(&self) -> usize {
         self.outbox.as_ref().map_or(0, |outbox| outbox.backlog()) + self.socket.unsent()
+    }
+
+    /// When a message of a topic has waited for too long. Behind our Close everything is sent that was before it.
+    pub(crate) fn aged(&mut self) -> Option<Millis> {
+        self.outbox
+            .as_ref()
+            .filter(|outbox| outbox.is_of_topics())?;
+        self.open()?;
+        self.outbox.as_mut()?.deadline()
     }
 
     /// Whether something is to be written as soon as the socket takes it.
@@ -129,7 +177,7 @@ impl<P> Slot<P> {
             && match &self.stage {
                 Stage::Held(_) => false,
                 Stage::Open(connection) if connection.state() == State::Open => {
-                    !(flags.paused || flags.choked || flags.stalled)
+                    !(flags.paused || flags.choked || flags.stalled || flags.throttled)
                 }
                 // No message is handed out any more: what is read is the peer's Close, or thrown away.
                 _ => true,
@@ -139,7 +187,7 @@ impl<P> Slot<P> {
     /// Whether we have dialled, and are the client.
     #[inline]
     pub(crate) fn is_dialled(&self) -> bool {
-        self.addr.dialled
+        self.standing == Standing::Dialled
     }
 
     /// The first cause counts.
@@ -156,7 +204,8 @@ mod tests {
     fn a_plain_connection_does_not_pay_for_tls() {
         // Tests have one more kind of socket. Without TLS, and with a whole `SocketAddr`, it was as large.
         let of_tests = size_of::<Transport>() - 16;
-        assert!(size_of::<Slot<()>>() - of_tests <= 216);
-        assert!(size_of::<Slot<Box<()>>>() - of_tests <= 216);
+        // 216 of that were there before round-trip times and lost messages were counted.
+        assert!(size_of::<Slot<()>>() - of_tests <= 224);
+        assert!(size_of::<Slot<Box<()>>>() - of_tests <= 224);
     }
 }

@@ -2,6 +2,7 @@
 //! a new generation, so that a stale name or token reaches nobody.
 
 use core::fmt;
+use core::str::FromStr;
 
 /// What a connection is called: unique among all connections of a server, for ever.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -21,6 +22,38 @@ impl ConnId {
 impl fmt::Display for ConnId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}-{}", self.worker, self.slot, self.generation)
+    }
+}
+
+/// What is no name of a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct InvalidConnId;
+
+impl fmt::Display for InvalidConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a connection is called by three numbers, as 0-17-3")
+    }
+}
+
+impl core::error::Error for InvalidConnId {}
+
+/// Reads what [`Display`](fmt::Display) writes. Whether there is such a connection is another question.
+impl FromStr for ConnId {
+    type Err = InvalidConnId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidConnId> {
+        fn number<T: FromStr>(text: Option<&str>) -> Result<T, InvalidConnId> {
+            let digits = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            digits
+                .and_then(|text| text.parse().ok())
+                .ok_or(InvalidConnId)
+        }
+        let mut numbers = text.splitn(3, '-');
+        Ok(Self {
+            worker: number(numbers.next())?,
+            slot: number(numbers.next())?,
+            generation: number(numbers.next())?,
+        })
     }
 }
 
@@ -147,6 +180,11 @@ impl<T> Slots<T> {
         Some(value)
     }
 
+    /// Behind the last slot that there ever was.
+    pub(crate) fn end(&self) -> u32 {
+        (self.chunks.len() * CHUNK) as u32
+    }
+
     /// The slots in use.
     pub(crate) fn indices(&self) -> Vec<u32> {
         let places = self.chunks.iter().flat_map(|chunk| &**chunk).zip(0..);
@@ -179,6 +217,30 @@ mod tests {
         assert_eq!((slots.resolve(token), slots.find(id)), (None, None));
         assert_eq!(slots.insert("second").0, slot, "the slot is used again");
         assert_eq!((slots.resolve(token), slots.find(id)), (None, None));
+    }
+
+    #[test]
+    fn a_name_can_be_written_and_read() {
+        let id = ConnId {
+            worker: 3,
+            slot: 17,
+            generation: u32::MAX,
+        };
+        assert_eq!(id.to_string(), "3-17-4294967295");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in [
+            "",
+            "1",
+            "1-2",
+            "1-2-3-4",
+            "1-2-",
+            "-1-2-3",
+            "+1-2-3",
+            "1-2-x",
+            "70000-1-1",
+        ] {
+            assert_eq!(text.parse::<ConnId>(), Err(InvalidConnId), "{text}");
+        }
     }
 
     #[test]

@@ -3,34 +3,47 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use wirefan_protocol::{CloseCode, Frame, Kind, Millis, SendError, SendScratch};
+use wirefan_protocol::{CloseCode, Frame, Header, Kind, Millis, Role, SendError, SendScratch};
 
 use crate::fan_out::FanOut;
+use crate::guests::{Guests, Proxy};
 use crate::mailbox::Post;
 use crate::outbox::Spares;
+use crate::peer_addr::PeerAddr;
+use crate::round_trip::PingKey;
 use crate::settings::{AtLimit, Settings};
 use crate::slot::{Slot, Stage};
 use crate::slots::Slots;
+use crate::tally::Tally;
 use crate::topics::{Membership, Topics};
 use crate::wheel::Wheel;
-use crate::{Caller, CloseCause, ConnId, Decision, Sent};
+use crate::{Caller, CloseCause, ConnId, Decision, Sent, Via};
 
 /// An output that passes this inside a call is written at once.
 pub(crate) const OUT_HIGH: usize = 64 * 1024;
 /// A payload from here on leaves from where it lies instead of being copied behind the others.
 const DIRECT: usize = 16 * 1024;
 
+/// No slot has this number: there is no memory for as many.
+pub(crate) const NOBODY: u32 = u32::MAX;
+
 #[derive(Debug)]
 pub(crate) struct Core<P> {
     pub(crate) worker: u16,
     pub(crate) settings: Arc<Settings>,
     pub(crate) now: Millis,
+    /// The microseconds of `now`, for round-trip times.
+    pub(crate) micros: u16,
+    pub(crate) ping_key: PingKey,
     pub(crate) slots: Slots<Slot<P>>,
+    pub(crate) guests: Guests,
     pub(crate) topics: Topics,
     pub(crate) wheel: Wheel,
     /// The connection whose call or read this is; what it is sent is collected in `out`.
     pub(crate) current: Option<u32>,
+    /// The same connection, if it was sent something and can be sent more without another look at it: it is open and
+    /// without a backlog, and nothing is compressed for it. Whatever might change that sets this to [`NOBODY`].
+    pub(crate) at_ease: u32,
     pub(crate) out: Vec<u8>,
     pub(crate) scratch: SendScratch,
     /// Bytes at the front of `out` that are an HTTP answer and not frames.
@@ -43,12 +56,17 @@ pub(crate) struct Core<P> {
     pub(crate) drained: Vec<u32>,
     /// To be taken down.
     pub(crate) ended: Vec<u32>,
+    /// A shutdown has begun: whoever takes what is sent before our Close has time for that until its last moment.
+    pub(crate) leaving: bool,
+    /// To be closed for what waits for them.
+    pub(crate) slow: Vec<(u32, CloseCode)>,
     /// For the other workers, by worker.
     pub(crate) posts: Vec<Vec<Post>>,
     /// Connections that published to other workers in this turn.
     pub(crate) posters: Vec<u32>,
     /// Requests that were held and are decided now.
     pub(crate) decided: Vec<(u32, Decision<P>)>,
+    pub(crate) tally: Tally,
     pub(crate) fan_out: FanOut,
     pub(crate) spares: Spares,
     #[cfg(feature = "client")]
@@ -61,16 +79,21 @@ impl<P> Core<P> {
         workers: usize,
         settings: Arc<Settings>,
         topics: Topics,
+        tally: Tally,
         now: Millis,
     ) -> Self {
         Self {
             worker,
             settings,
             now,
+            micros: 0,
+            ping_key: PingKey::default(),
             slots: Slots::new(),
+            guests: Guests::default(),
             topics,
             wheel: Wheel::new(now),
             current: None,
+            at_ease: NOBODY,
             out: Vec::new(),
             scratch: SendScratch::default(),
             out_head: 0,
@@ -78,14 +101,23 @@ impl<P> Core<P> {
             again: Vec::new(),
             drained: Vec::new(),
             ended: Vec::new(),
+            leaving: false,
+            slow: Vec::new(),
             posts: (0..workers).map(|_| Vec::new()).collect(),
             posters: Vec::new(),
             decided: Vec::new(),
+            tally,
             fan_out: FanOut::default(),
             spares: Spares::default(),
             #[cfg(feature = "client")]
             dialled: crate::client::Dialled::default(),
         }
+    }
+
+    /// A call or a read of a connection begins, or one ends.
+    pub(crate) fn turn_to(&mut self, current: Option<u32>) {
+        self.current = current;
+        self.at_ease = NOBODY;
     }
 
     pub(crate) fn id(&self, slot: u32) -> ConnId {
@@ -99,16 +131,36 @@ impl<P> Core<P> {
     /// Who is at the other end of a connection.
     pub(crate) fn caller(&self, slot: u32) -> Caller {
         let unspecified = || ([0, 0, 0, 0], 0).into();
-        Caller {
-            id: self.id(slot),
-            addr: (self.slots.get(slot)).map_or_else(unspecified, |slot| slot.addr.get()),
-        }
+        let (id, known) = (self.id(slot), self.slots.get(slot));
+        let via = match self.guests.get(slot).and_then(|guest| guest.proxy) {
+            Some(Proxy(proxy)) => Via::Proxy(proxy.map(PeerAddr::get)),
+            None if known.is_some_and(|slot| slot.socket.is_unix()) => Via::Unix,
+            None => Via::Tcp,
+        };
+        let addr = known.map_or_else(unspecified, |slot| slot.addr.get());
+        Caller { id, addr, via }
     }
 
     /// Sends a message to a connection.
     #[inline]
     pub(crate) fn send(&mut self, index: u32, kind: Kind, payload: &[u8]) -> Sent {
         // The way of nearly every answer: it goes behind the others of this read, and nothing has to go before.
+        if self.at_ease == index
+            && self.topics.pending == 0
+            && payload.len() < DIRECT
+            && self.out.len() < OUT_HIGH
+        {
+            Header::of_message(kind, payload.len()).append_to(&mut self.out);
+            self.out.extend_from_slice(payload);
+            self.tally.sent += 1;
+            return Sent::Queued;
+        }
+        self.send_first(index, kind, payload)
+    }
+
+    /// The same for the first answer to a read.
+    #[inline(never)]
+    fn send_first(&mut self, index: u32, kind: Kind, payload: &[u8]) -> Sent {
         if self.current == Some(index)
             && self.topics.pending == 0
             && payload.len() < DIRECT
@@ -125,7 +177,11 @@ impl<P> Core<P> {
                 return Sent::Dropped;
             }
             slot.liveness.active(self.now);
+            if connection.agreed().deflate().is_none() && connection.role() == Role::Server {
+                self.at_ease = index;
+            }
             if self.out.len() < OUT_HIGH {
+                self.tally.sent += 1;
                 return Sent::Queued;
             }
             self.flush_current();
@@ -183,12 +239,15 @@ impl<P> Core<P> {
         let mut aside = Vec::new();
         let current = self.current == Some(index);
         let out = if current { &mut self.out } else { &mut aside };
+        let before = out.len();
         if connection
             .send(kind, payload, &mut self.scratch, out)
             .is_err()
         {
             return Sent::Dropped;
         }
+        self.tally.deflated.plain += payload.len() as u64;
+        self.tally.deflated.compressed += (out.len() - before) as u64;
         if !current {
             self.queue(index, aside.into());
         } else if self.out.len() >= OUT_HIGH {
@@ -199,8 +258,11 @@ impl<P> Core<P> {
 
     /// Sends an encoded message, sharing its bytes.
     pub(crate) fn send_frame(&mut self, index: u32, frame: &Frame) -> Sent {
-        if self.current == Some(index) || !self.has_room(index) {
+        if self.current == Some(index) {
             return self.send(index, frame.kind(), frame.payload());
+        }
+        if !self.has_room(index) {
+            return Sent::Dropped;
         }
         let Some(slot) = self.slots.get_mut(index) else {
             return Sent::Dropped;
@@ -253,6 +315,7 @@ impl<P> Core<P> {
             .close(code, reason, &mut frame)?;
         slot.set_cause(cause);
         slot.liveness.closing(self.now);
+        self.at_ease = NOBODY;
         self.leave_all(index);
         self.emit(index, frame);
         // The peer's Close is awaited even if nothing else is.
@@ -262,10 +325,23 @@ impl<P> Core<P> {
     }
 
     /// Publishes to the members of a topic, on all workers; `sender` does not get it.
+    #[inline]
     pub(crate) fn publish(&mut self, name: &str, kind: Kind, payload: &[u8], sender: Option<u32>) {
+        self.publish_with(name, 0, kind, payload, sender);
+    }
+
+    /// The same with a key.
+    pub(crate) fn publish_with(
+        &mut self,
+        name: &str,
+        key: u64,
+        kind: Kind,
+        payload: &[u8],
+        sender: Option<u32>,
+    ) {
         if let Some(topic) = self.topics.find(name) {
             let membership = sender.and_then(|sender| self.membership(sender, topic));
-            self.topics.append(topic, kind, payload, membership);
+            self.topics.append(topic, kind, payload, membership, key);
         }
         let Some(interest) = self.topics.interest(name) else {
             return;
@@ -282,6 +358,7 @@ impl<P> Core<P> {
             self.posts[worker].push(Post::Publish {
                 topic: name.into(),
                 frame: frame.clone(),
+                key,
             });
         }
         if frame.is_some() {
@@ -297,10 +374,10 @@ impl<P> Core<P> {
     }
 
     /// Publishes what came from another worker or thread.
-    pub(crate) fn publish_here(&mut self, name: &str, frame: &Frame) {
+    pub(crate) fn publish_here(&mut self, name: &str, frame: &Frame, key: u64) {
         if let Some(topic) = self.topics.find(name) {
             self.topics
-                .append(topic, frame.kind(), frame.payload(), None);
+                .append(topic, frame.kind(), frame.payload(), None, key);
         }
     }
 
@@ -382,7 +459,7 @@ impl<P> Core<P> {
         }
     }
 
-    fn membership(&self, index: u32, topic: u32) -> Option<Membership> {
+    pub(crate) fn membership(&self, index: u32, topic: u32) -> Option<Membership> {
         self.slots
             .get(index)?
             .memberships
@@ -412,6 +489,7 @@ impl<P> Core<P> {
             backlog += self.out.len();
         }
         if backlog >= self.settings.backpressure.limit.max(1) {
+            self.count_lost(index, 1);
             self.refuse(index);
             return false;
         }
@@ -421,6 +499,7 @@ impl<P> Core<P> {
     /// What the backlog means after sending.
     #[inline]
     fn sent(&mut self, index: u32) -> Sent {
+        self.tally.sent += 1;
         let queued = self
             .slots
             .get(index)
@@ -441,55 +520,7 @@ impl<P> Core<P> {
         let AtLimit::Close(code) = self.settings.backpressure.at_limit else {
             return;
         };
-        if let Some(outbox) = &mut slot.outbox {
-            outbox.discard_unbegun();
-        }
-        if self.current == Some(index) {
-            // With a backlog this is whole frames, none of them begun.
-            self.out.clear();
-        }
-        let _ = self.close(index, code, "reads too slowly", CloseCause::SlowReader);
-    }
-
-    /// Puts what the lanes hold for a connection behind what it was sent, as far as there is room for it.
-    fn settle(&mut self, index: u32) {
-        let Some(slot) = self.slots.get_mut(index) else {
-            return;
-        };
-        if self.topics.pending == 0 || slot.memberships.is_empty() || slot.flags.ended {
-            return;
-        }
-        let mut runs = core::mem::take(&mut self.fan_out.runs);
-        self.topics.runs(&slot.memberships, &mut runs);
-        self.topics.settled(&slot.memberships);
-        if !runs.is_empty() {
-            self.forget_sent(index);
-        }
-        let mut left_out = false;
-        for run in &runs {
-            let bytes = self.topics.bytes(*run);
-            if self.current == Some(index)
-                && self.out.len() + bytes.len() <= OUT_HIGH
-                && self
-                    .slots
-                    .get(index)
-                    .is_some_and(|slot| slot.outbox.is_none() && !slot.is_dialled())
-            {
-                self.out.extend_from_slice(bytes);
-                continue;
-            }
-            let bytes = Bytes::copy_from_slice(bytes);
-            if self.current == Some(index) {
-                self.flush_current();
-            }
-            #[cfg(feature = "client")]
-            let bytes = self.in_form_for(index, bytes);
-            left_out |= self.queue_within(index, bytes);
-        }
-        self.fan_out.runs = runs;
-        if left_out {
-            self.lose(index);
-            self.refuse(index);
-        }
+        self.topics.tally.count(|drops| drops.closed += 1);
+        self.close_slow(index, code);
     }
 }

@@ -4,13 +4,16 @@
 //! frozen and every member is written from the same bytes (in `fan_out.rs`).
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use wirefan_protocol::{DeflateParams, InStep, Kind, SendScratch};
 
+use crate::Deflated;
 use crate::directory::{Directory, Interest};
 use crate::lane::{COHORTS, Compression, Form, Lane};
+use crate::policy::{Policies, Rules, Tally};
 
 /// Nobody's slot: the sender of what came from elsewhere, or of what its sender wants back.
 pub(crate) const NOBODY: u32 = u32::MAX;
@@ -20,9 +23,14 @@ pub(crate) struct Topics {
     worker: u16,
     directory: Arc<Directory>,
     compression: Compression,
+    policies: Policies,
+    /// What this worker has lost to slow readers.
+    pub(crate) tally: Rc<Tally>,
     scratch: SendScratch,
     /// How many topics have one.
     cohorts: usize,
+    /// What was given to compressors, and what came of it.
+    pub(crate) deflated: Deflated,
     /// Compressions so far.
     #[cfg(test)]
     pub(crate) compressions: usize,
@@ -41,6 +49,8 @@ pub(crate) struct Topics {
 pub(crate) struct Topic {
     name: Arc<str>,
     interest: Option<Arc<Interest>>,
+    /// What becomes of its messages that wait, if it says so itself.
+    pub(crate) rules: Option<Rc<Rules>>,
     pub(crate) members: Vec<Member>,
     /// The plain one first. A member's lane keeps its number as long as the topic has members.
     lanes: Vec<Lane>,
@@ -64,6 +74,8 @@ pub(crate) struct Member {
 pub(crate) struct Mark {
     pub(crate) sender: u32,
     sequence: u32,
+    /// 0: none.
+    key: u64,
 }
 
 /// A connection's side of a subscription: the topic, and its own place among the members.
@@ -84,13 +96,21 @@ pub(crate) struct Run {
 }
 
 impl Topics {
-    pub(crate) fn new(worker: u16, directory: Arc<Directory>, compression: Compression) -> Self {
+    pub(crate) fn new(
+        worker: u16,
+        directory: Arc<Directory>,
+        compression: Compression,
+        policies: Policies,
+    ) -> Self {
         Self {
             worker,
             directory,
             compression,
+            policies,
+            tally: Rc::default(),
             scratch: SendScratch::default(),
             cohorts: 0,
+            deflated: Deflated::default(),
             #[cfg(test)]
             compressions: 0,
             names: HashMap::new(),
@@ -190,6 +210,7 @@ impl Topics {
         kind: Kind,
         payload: &[u8],
         sender: Option<Membership>,
+        key: u64,
     ) {
         let entry = &mut self.list[topic as usize];
         if entry.marks.is_empty() {
@@ -206,12 +227,15 @@ impl Topics {
             }
             let wanted = lane.members > 0 || (shared && lane.form == Form::Plain);
             let before = lane.bytes.len();
-            let _compressed =
-                lane.append(kind, payload, wanted, self.compression, &mut self.scratch);
+            let tried = lane.append(kind, payload, wanted, self.compression, &mut self.scratch);
             self.pending += lane.bytes.len() - before;
-            #[cfg(test)]
-            {
-                self.compressions += usize::from(_compressed);
+            if tried {
+                self.deflated.plain += payload.len() as u64;
+                self.deflated.compressed += (lane.bytes.len() - before) as u64;
+                #[cfg(test)]
+                {
+                    self.compressions += 1;
+                }
             }
         }
         let sender = sender
@@ -224,15 +248,20 @@ impl Topics {
         entry.marks.push(Mark {
             sender,
             sequence: self.sequence,
+            key,
         });
         self.sequence = self.sequence.wrapping_add(1);
     }
 
-    /// What the lanes hold for a connection, in the order in which it was published, to be sent to it.
-    pub(crate) fn runs(&mut self, memberships: &[Membership], runs: &mut Vec<Run>) {
+    /// What the lanes hold for a connection, in the order in which it was published, to be sent to it. Returns how many
+    /// frames these are.
+    pub(crate) fn runs(&mut self, memberships: &[Membership], runs: &mut Vec<Run>) -> u64 {
         runs.clear();
         for membership in memberships {
-            let lane = self.take_lane(*membership);
+            let lane = match self.get(membership.topic).rules {
+                None => self.take_lane(*membership),
+                Some(_) => self.take_lane_alone(*membership),
+            };
             let entry = self.get(membership.topic);
             let member = &entry.members[membership.place as usize];
             let from = member.from as usize;
@@ -249,6 +278,7 @@ impl Topics {
             }
         }
         // The counter wraps only after four billion frames in one turn.
+        let frames = runs.len() as u64;
         runs.sort_unstable_by_key(|run| run.sequence);
         runs.dedup_by(|next, run| {
             let joins = (run.topic, run.lane, run.end) == (next.topic, next.lane, next.start);
@@ -257,6 +287,7 @@ impl Topics {
             }
             joins
         });
+        frames
     }
 
     /// The lane that a member takes for what it has not been sent of this turn, which counts as sent from now on.
@@ -365,8 +396,19 @@ impl Topics {
         }
     }
 
+    /// The topics with members here, and how many these are.
+    pub(crate) fn list(&self) -> impl Iterator<Item = (&str, usize)> {
+        let topics = self.names.iter();
+        topics.map(|(name, topic)| (&**name, self.get(*topic).members.len()))
+    }
+
+    /// How many topics there are here.
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
     /// Whether nothing is kept of any topic.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "tls"))] // for `sim`
     pub(crate) fn is_empty(&self) -> bool {
         self.names.is_empty() && self.list.len() == self.free.len()
     }
@@ -376,6 +418,8 @@ impl Topics {
         let topic = Topic {
             name: Arc::clone(&name),
             interest: self.directory.enter(&name),
+            rules: (self.policies.of(&name))
+                .map(|policy| Rc::new(Rules::new(policy, Rc::clone(&self.tally)))),
             members: Vec::new(),
             lanes: vec![Lane::new(Form::Plain, 0)],
             marks: Vec::new(),
@@ -404,6 +448,7 @@ impl Topics {
         if entry.interest.take().is_some() {
             self.directory.release(&entry.name);
         }
+        entry.rules = None;
         entry.members = Vec::new();
         entry.lanes = Vec::new();
         entry.marks = Vec::new();
@@ -412,6 +457,10 @@ impl Topics {
 }
 
 impl Topic {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The number of the lane of this form.
     fn lane_of(&mut self, form: Form) -> u8 {
         let known = self.lanes.iter().position(|lane| lane.form == form);
@@ -438,6 +487,8 @@ impl Topic {
         self.lanes.len()
     }
 }
+
+mod waiting;
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,16 @@
 //! [`Socket`]: all that the loop wants of a byte stream, and [`Transport`], the ones it drives.
 
 use core::fmt;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 
+use mio::event::Source;
 use mio::net::TcpStream;
+#[cfg(unix)]
+use mio::net::UnixStream;
 
+#[cfg(all(feature = "client", feature = "tls"))]
+use crate::stream::Stream;
 use crate::tls::TlsStream;
 
 /// A byte stream that never blocks: TCP, and whatever else a worker is to drive.
@@ -48,7 +53,9 @@ pub(crate) trait Socket: Send {
 /// The stream of a connection.
 pub(crate) enum Transport {
     Tcp(TcpStream),
-    /// TLS over TCP, in a block of its own: a plain connection does not pay for it.
+    #[cfg(unix)]
+    Unix(UnixStream),
+    /// TLS over one of these, in a block of its own: a plain connection does not pay for it.
     Tls(Box<TlsStream>),
     /// None yet: we are to connect it.
     #[cfg(feature = "client")]
@@ -59,11 +66,13 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// The TCP stream, to be registered.
-    pub(crate) fn tcp(&mut self) -> Option<&mut TcpStream> {
+    /// What is to be registered.
+    pub(crate) fn source(&mut self) -> Option<&mut dyn Source> {
         match self {
             Self::Tcp(stream) => Some(stream),
-            Self::Tls(stream) => Some(stream.socket()),
+            #[cfg(unix)]
+            Self::Unix(stream) => Some(stream),
+            Self::Tls(stream) => Some(stream.socket().source()),
             #[cfg(feature = "client")]
             Self::Unconnected => None,
             #[cfg(test)]
@@ -71,10 +80,48 @@ impl Transport {
         }
     }
 
+    /// Whether it is a Unix socket, or TLS over one.
+    pub(crate) fn is_unix(&self) -> bool {
+        match self {
+            #[cfg(unix)]
+            Self::Unix(_) => true,
+            Self::Tls(stream) => stream.is_unix(),
+            _ => false,
+        }
+    }
+
+    /// Whether answers go as they are, as soon as the connection is there.
+    pub(crate) fn is_plain(&self) -> bool {
+        !matches!(self, Self::Tls(_))
+    }
+
+    /// Reads what stands before anything else, TLS included; with that, whether the stream is empty now.
+    pub(crate) fn read_raw(&mut self, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
+        let room = buffer.len();
+        let (len, drains) = match self {
+            Self::Tls(stream) => {
+                let socket = stream.socket();
+                let len = retry(|| socket.read(buffer))?;
+                (len, socket.short_read_drains())
+            }
+            other => (other.read(buffer)?, other.short_read_drains()),
+        };
+        Ok((len, drains && len < room))
+    }
+
+    /// Gives bytes that were read raw to TLS, to be the first that it sees.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+        if let Self::Tls(stream) = self {
+            stream.put_back(bytes);
+        }
+    }
+
     /// Whether a read that leaves room in the buffer has emptied the stream.
     pub(crate) fn short_read_drains(&self) -> bool {
         match self {
             Self::Tcp(stream) => stream.short_read_drains(),
+            #[cfg(unix)]
+            Self::Unix(_) => cfg!(target_os = "linux"),
             Self::Tls(stream) => stream.short_read_drains(),
             #[cfg(feature = "client")]
             Self::Unconnected => true,
@@ -88,6 +135,8 @@ impl Transport {
     pub(crate) fn is_connected(&self) -> io::Result<bool> {
         match self {
             Self::Tcp(stream) => stream.is_connected(),
+            #[cfg(unix)]
+            Self::Unix(_) => Ok(true),
             Self::Tls(_) => Ok(true),
             Self::Unconnected => Ok(false),
             #[cfg(test)]
@@ -99,6 +148,8 @@ impl Transport {
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         retry(|| match self {
             Self::Tcp(stream) => Read::read(stream, buffer),
+            #[cfg(unix)]
+            Self::Unix(stream) => Read::read(stream, buffer),
             Self::Tls(stream) => stream.read(buffer),
             #[cfg(feature = "client")]
             Self::Unconnected => Err(io::ErrorKind::WouldBlock.into()),
@@ -107,10 +158,27 @@ impl Transport {
         })
     }
 
+    /// Reads to one place and, where that costs nothing, what comes behind it to another. Also tells for how much there
+    /// was room.
+    pub(crate) fn read_both(
+        &mut self,
+        first: &mut [u8],
+        second: &mut [u8],
+    ) -> (io::Result<usize>, usize) {
+        let Self::Tcp(stream) = self else {
+            return (self.read(first), first.len());
+        };
+        let room = first.len() + second.len();
+        let mut places = [IoSliceMut::new(first), IoSliceMut::new(second)];
+        (retry(|| Read::read_vectored(stream, &mut places)), room)
+    }
+
     #[inline]
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         retry(|| match self {
             Self::Tcp(stream) => Write::write(stream, bytes),
+            #[cfg(unix)]
+            Self::Unix(stream) => Write::write(stream, bytes),
             Self::Tls(stream) => stream.write_vectored(&[IoSlice::new(bytes)]),
             #[cfg(feature = "client")]
             Self::Unconnected => Err(io::ErrorKind::WouldBlock.into()),
@@ -123,6 +191,8 @@ impl Transport {
     pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         retry(|| match self {
             Self::Tcp(stream) => Write::write_vectored(stream, slices),
+            #[cfg(unix)]
+            Self::Unix(stream) => Write::write_vectored(stream, slices),
             Self::Tls(stream) => stream.write_vectored(slices),
             #[cfg(feature = "client")]
             Self::Unconnected => Err(io::ErrorKind::WouldBlock.into()),
@@ -148,7 +218,9 @@ impl Transport {
         host: &str,
     ) -> Result<Self, crate::TlsFailure> {
         match self {
-            Self::Tcp(stream) => TlsStream::client(stream, tls, host).map(Self::Tls),
+            Self::Tcp(stream) => TlsStream::client(Stream::Tcp(stream), tls, host).map(Self::Tls),
+            #[cfg(unix)]
+            Self::Unix(stream) => TlsStream::client(Stream::Unix(stream), tls, host).map(Self::Tls),
             #[cfg(test)]
             Self::Other(socket) => {
                 let stream = TlsStream::client(socket, tls, host)?;
@@ -172,6 +244,8 @@ impl Transport {
     pub(crate) fn unsent(&self) -> usize {
         match self {
             Self::Tcp(_) => 0,
+            #[cfg(unix)]
+            Self::Unix(_) => 0,
             Self::Tls(stream) => stream.unsent(),
             #[cfg(feature = "client")]
             Self::Unconnected => 0,
@@ -184,6 +258,8 @@ impl Transport {
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         match self {
             Self::Tcp(_) => Ok(false),
+            #[cfg(unix)]
+            Self::Unix(_) => Ok(false),
             Self::Tls(stream) => stream.flush(),
             #[cfg(feature = "client")]
             Self::Unconnected => Ok(false),
@@ -195,6 +271,8 @@ impl Transport {
     pub(crate) fn shutdown_write(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown_write(),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
             Self::Tls(stream) => stream.shutdown_write(),
             #[cfg(feature = "client")]
             Self::Unconnected => Ok(()),
@@ -207,6 +285,8 @@ impl Transport {
     pub(crate) fn leave(self) {
         match self {
             Self::Tcp(_) => {}
+            #[cfg(unix)]
+            Self::Unix(_) => {}
             Self::Tls(mut stream) => stream.take_leave(),
             #[cfg(feature = "client")]
             Self::Unconnected => {}
@@ -219,6 +299,8 @@ impl Transport {
     pub(crate) fn take_heard(&mut self) -> bool {
         match self {
             Self::Tcp(_) => false,
+            #[cfg(unix)]
+            Self::Unix(_) => false,
             Self::Tls(stream) => stream.take_heard(),
             #[cfg(feature = "client")]
             Self::Unconnected => false,
@@ -231,6 +313,8 @@ impl Transport {
     pub(crate) fn was_cut(&self) -> bool {
         match self {
             Self::Tcp(_) => false,
+            #[cfg(unix)]
+            Self::Unix(_) => false,
             Self::Tls(stream) => stream.was_cut(),
             #[cfg(feature = "client")]
             Self::Unconnected => false,
@@ -328,6 +412,8 @@ impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(stream) => stream.fmt(f),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.fmt(f),
             Self::Tls(stream) => stream.fmt(f),
             #[cfg(feature = "client")]
             Self::Unconnected => f.write_str("Unconnected"),

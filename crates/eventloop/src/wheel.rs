@@ -89,7 +89,7 @@ impl Wheel {
         self.next = self.next.max(last + 1);
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "tls"))] // for `sim`
     pub(crate) fn len(&self) -> usize {
         self.len
     }

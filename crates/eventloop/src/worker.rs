@@ -2,40 +2,34 @@
 //! from outside, so that a test can be all of them.
 
 use core::mem;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicUsize;
 
-use wirefan_protocol::handshake::{Reply, ServerHandshake};
 use wirefan_protocol::{CloseCode, Due, Millis, Overdue, RecvScratch};
 
+use crate::admit::Refusals;
 use crate::directory::Directory;
 use crate::lane::Compression;
+use crate::leaving::Leaving;
 use crate::listener::Arrival;
-use crate::mailbox::{Mail, Mailbox, Post};
+use crate::mailbox::{Look, Mail, Mailbox, Post};
 use crate::settings::Settings;
-use crate::slot::{NEVER, Slot, Stage};
+use crate::shutdown::Draining;
+use crate::slot::{NEVER, Slot, Stage, Standing};
 use crate::slots::SlotToken;
 use crate::state::Core;
+use crate::tally::{Board, Now, Tally};
 use crate::topics::Topics;
-use crate::transport::Transport;
-use crate::{CloseCause, Ctx, Decision, Handler};
+use crate::{CloseCause, Ctx, Deflated, Handler, View};
 
 /// The buffer that all connections of a worker are read into. Fewer and larger reads win at large messages.
 const READ_BUFFER: usize = 512 * 1024;
-/// Connections over the limit that a worker keeps until they have read their 503; what comes beyond is dropped at once.
-const TURNED_AWAY: usize = 256;
 /// For how many turns deadlines wait for sockets that are ready and have not been told: on a busy server there are always
 /// some, but by then each has had its turn.
 const PUT_OFF: u32 = 1000;
-/// How long a shutdown waits for requests that have not come yet.
-const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-const UNAVAILABLE: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 #[derive(Debug)]
 pub(crate) struct Worker<H: Handler> {
@@ -43,10 +37,9 @@ pub(crate) struct Worker<H: Handler> {
     pub(crate) core: Core<H::Peer>,
     pub(crate) read_buffer: Vec<u8>,
     pub(crate) scratch: RecvScratch,
-    /// The last moment of a shutdown.
-    pub(crate) shutdown: Option<Millis>,
-    /// The last moment for requests in a shutdown.
-    last_requests: Option<Millis>,
+    /// A shutdown, once it has begun.
+    pub(crate) leaving: Option<Leaving>,
+    pub(crate) draining: Arc<Draining>,
     pub(crate) mailboxes: Arc<[Arc<Mailbox<H::Note>>]>,
     mail: Vec<Mail<H::Note>>,
     /// Connections that wait for another worker's mailbox.
@@ -57,9 +50,8 @@ pub(crate) struct Worker<H: Handler> {
     /// For how many turns deadlines have waited for sockets that may show a sign of life.
     put_off: u32,
     /// Connections on all workers.
-    connections: Arc<AtomicUsize>,
-    /// Connections of this worker that are not among these, for there were too many.
-    turned_away: usize,
+    pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) refusals: Refusals,
 }
 
 /// What a worker shares with the others.
@@ -69,6 +61,8 @@ pub(crate) struct Shared<N> {
     pub(crate) directory: Arc<Directory>,
     pub(crate) mailboxes: Arc<[Arc<Mailbox<N>>]>,
     pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) boards: Arc<[Board]>,
+    pub(crate) draining: Arc<Draining>,
 }
 
 impl<N> Clone for Shared<N> {
@@ -78,6 +72,8 @@ impl<N> Clone for Shared<N> {
             directory: Arc::clone(&self.directory),
             mailboxes: Arc::clone(&self.mailboxes),
             connections: Arc::clone(&self.connections),
+            boards: Arc::clone(&self.boards),
+            draining: Arc::clone(&self.draining),
         }
     }
 }
@@ -95,15 +91,17 @@ pub(crate) struct Ready {
 impl<H: Handler> Worker<H> {
     pub(crate) fn new(index: u16, handler: H, shared: Shared<H::Note>, now: Millis) -> Self {
         let compression = Compression::of(&shared.settings.protocol);
-        let topics = Topics::new(index, shared.directory, compression);
+        let policies = shared.settings.policies.clone();
+        let topics = Topics::new(index, shared.directory, compression, policies);
         let workers = shared.mailboxes.len();
+        let tally = Tally::new(index, shared.boards);
         Self {
             handler,
-            core: Core::new(index, workers, shared.settings, topics, now),
+            core: Core::new(index, workers, shared.settings, topics, tally, now),
             read_buffer: vec![0; READ_BUFFER],
             scratch: RecvScratch::default(),
-            shutdown: None,
-            last_requests: None,
+            leaving: None,
+            draining: shared.draining,
             mailboxes: shared.mailboxes,
             mail: Vec::new(),
             stalled: Vec::new(),
@@ -111,30 +109,8 @@ impl<H: Handler> Worker<H> {
             expired: Vec::new(),
             put_off: 0,
             connections: shared.connections,
-            turned_away: 0,
+            refusals: Refusals::new(now),
         }
-    }
-
-    /// Takes a new connection in, for which readiness is to be told with the token; `None`: there are far too many.
-    pub(crate) fn admit(&mut self, socket: Transport, addr: SocketAddr) -> Option<SlotToken> {
-        let limit = self.core.settings.max_connections;
-        let counted =
-            self.connections
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |connections| {
-                    (connections < limit).then_some(connections + 1)
-                });
-        if counted.is_err() && self.turned_away >= TURNED_AWAY {
-            return None;
-        }
-        let handshake = ServerHandshake::new(Arc::clone(&self.core.settings.protocol));
-        let slot = Slot::new(socket, addr, Stage::Handshake(handshake), self.core.now);
-        let (index, generation) = self.core.slots.insert(slot);
-        if counted.is_err() {
-            self.turned_away += 1;
-            self.turn_away(index, UNAVAILABLE, CloseCause::TooManyConnections);
-        }
-        self.core.arm(index);
-        Some(SlotToken::new(index, generation))
     }
 
     /// A socket is ready.
@@ -155,8 +131,10 @@ impl<H: Handler> Worker<H> {
             }
             return;
         }
-        if ready.writable && slot.waits_to_write() {
+        if ready.writable && (slot.waits_to_write() || slot.flags.owed_drained) {
             self.core.write_backlog(index);
+            // What is sent to it from now on would come behind a gap.
+            self.core.close_slow_readers();
         }
         self.read(index);
     }
@@ -164,6 +142,9 @@ impl<H: Handler> Worker<H> {
     /// All that a turn does behind the sockets that are ready. `deadlines`: no other socket is ready that could still
     /// show a sign of life.
     pub(crate) fn turn(&mut self, deadlines: bool) {
+        if self.core.guests.next().is_some() {
+            self.release_throttled();
+        }
         for index in mem::take(&mut self.core.again) {
             if let Some(slot) = self.core.slots.get_mut(index) {
                 slot.flags.again = false;
@@ -184,6 +165,24 @@ impl<H: Handler> Worker<H> {
         }
         self.settle();
         self.post();
+        self.publish_tally();
+    }
+
+    /// Shows other threads what has been counted.
+    fn publish_tally(&self) {
+        let inflated = self.scratch.inflated();
+        let drops = self.core.topics.tally.drops();
+        self.core.tally.publish(Now {
+            sockets: self.core.slots.len(),
+            topics: self.core.topics.len(),
+            backlog: self.core.spares.held(),
+            dropped: [drops.newest, drops.oldest, drops.conflated, drops.expired],
+            deflated: self.core.topics.deflated,
+            inflated: Deflated {
+                plain: inflated.plain,
+                compressed: inflated.compressed,
+            },
+        });
     }
 
     /// Takes the mail out. To be called when the mailbox has woken the worker.
@@ -196,8 +195,8 @@ impl<H: Handler> Worker<H> {
         self.resume_stalled();
         for mail in mail.drain(..) {
             match mail {
-                Mail::Post(Post::Publish { topic, frame }) => {
-                    self.core.publish_here(&topic, &frame);
+                Mail::Post(Post::Publish { topic, frame, key }) => {
+                    self.core.publish_here(&topic, &frame, key);
                 }
                 Mail::Post(Post::Send { to, frame }) => {
                     if let Some(index) = self.core.slots.find(to) {
@@ -216,10 +215,11 @@ impl<H: Handler> Worker<H> {
                         core: &mut self.core,
                     },
                 ),
+                Mail::Inspect(Look(look)) => look(&View::of(&self.core)),
                 Mail::Accepted(arrival) => self.arrivals.push(arrival),
                 #[cfg(feature = "client")]
                 Mail::Client(letter) => self.open_letter(letter),
-                Mail::Shutdown(grace) => self.shut_down(grace),
+                Mail::Shutdown(how) => self.shut_down(*how),
             }
         }
         self.mail = mail;
@@ -248,15 +248,17 @@ impl<H: Handler> Worker<H> {
         if !self.core.dialled.wanted.is_empty() {
             return Some(self.core.now);
         }
-        [self.core.wheel.next(), self.shutdown, self.last_requests]
-            .into_iter()
-            .flatten()
-            .min()
+        let leaving = self.leaving.as_ref().map(Leaving::next);
+        let next = self.core.wheel.next().into_iter().chain(leaving).min();
+        match self.core.guests.next() {
+            None => next,
+            throttled => next.into_iter().chain(throttled).min(),
+        }
     }
 
     /// Whether a shutdown is complete.
     pub(crate) fn is_done(&self) -> bool {
-        self.shutdown.is_some()
+        self.leaving.is_some()
             && self.core.slots.len() == 0
             && self.mailboxes[usize::from(self.core.worker)].end()
     }
@@ -268,9 +270,11 @@ impl<H: Handler> Worker<H> {
                 self.decide(index, decision);
             }
             self.core.fan_out();
+            self.core.close_slow_readers();
             for index in mem::take(&mut self.core.dirty) {
                 self.core.write_backlog(index);
             }
+            self.core.close_slow_readers();
             for index in mem::take(&mut self.core.ended) {
                 self.take_down(index);
             }
@@ -278,6 +282,7 @@ impl<H: Handler> Worker<H> {
             let idle = core.decided.is_empty()
                 && core.topics.busy.is_empty()
                 && core.dirty.is_empty()
+                && core.slow.is_empty()
                 && core.ended.is_empty();
             if idle {
                 return;
@@ -309,13 +314,7 @@ impl<H: Handler> Worker<H> {
             self.expire_slot(index);
         }
         self.expired = expired;
-        if self.last_requests.is_some_and(|last| last <= now) {
-            self.last_requests = None;
-            self.end_all(|stage| matches!(stage, Stage::Handshake(_) | Stage::Held(_)));
-        }
-        if self.shutdown.is_some_and(|last| last <= now) {
-            self.end_all(|_| true);
-        }
+        self.leave_in_time();
     }
 
     fn expire_slot(&mut self, index: u32) {
@@ -337,8 +336,15 @@ impl<H: Handler> Worker<H> {
         if timer {
             slot.timer = NEVER;
         }
+        if slot.aged().is_some_and(|aged| aged <= now) {
+            self.core.write_backlog(index);
+        }
+        let Some(slot) = self.core.slots.get_mut(index) else {
+            return;
+        };
         // What we chose not to read may hold the sign of life.
-        if slot.flags.readable && (slot.flags.paused || slot.flags.stalled) {
+        if slot.flags.readable && (slot.flags.paused || slot.flags.stalled || slot.flags.throttled)
+        {
             slot.liveness.heard(now);
         }
         let due = slot
@@ -353,7 +359,7 @@ impl<H: Handler> Worker<H> {
                 if let Some(connection) = self.core.slots.get_mut(index).and_then(Slot::open) {
                     connection.release_compressor();
                 }
-                let _ = self.core.ping(index, b"");
+                let _ = self.core.measure(index);
             }
             Some(Due::GiveUp(overdue)) => self.give_up(index, overdue),
             None => {}
@@ -369,6 +375,10 @@ impl<H: Handler> Worker<H> {
             Overdue::Handshake if matches!(stage, Some(Stage::Draining)) => {
                 self.core.end(index, cause);
             }
+            // Who has not told whom it is from speaks no HTTP yet.
+            Overdue::Handshake if matches!(stage, Some(Stage::Proxied(_))) => {
+                self.core.end(index, cause);
+            }
             Overdue::Handshake => self.turn_away(index, REQUEST_TIMEOUT, cause),
             Overdue::Idle => {
                 let _ = self.core.close(
@@ -378,73 +388,44 @@ impl<H: Handler> Worker<H> {
                     cause,
                 );
             }
+            Overdue::Lifetime => {
+                let code = self.core.settings.lifetime_code;
+                let _ = self
+                    .core
+                    .close(index, code, "time for a new connection", cause);
+            }
             Overdue::Pong => {
                 let reason = "no sign of life after a ping";
                 let _ = self.core.close(index, CloseCode::POLICY, reason, cause);
                 self.core.write_backlog(index);
                 self.core.end_as_known(index);
             }
-            Overdue::Close => self.core.end(index, cause),
+            Overdue::Close if self.waits_to_leave(index) => {}
+            Overdue::Close => {
+                if let Some(slot) = self.core.slots.get_mut(index) {
+                    slot.flags.cut = true;
+                }
+                self.core.end(index, cause);
+            }
         }
     }
 
     /// Answers a connection that has no request with a few bytes of HTTP.
-    fn turn_away(&mut self, index: u32, answer: &'static [u8], cause: CloseCause) {
+    pub(crate) fn turn_away(&mut self, index: u32, answer: &[u8], cause: CloseCause) {
         let Some(slot) = self.core.slots.get_mut(index) else {
             return;
         };
         slot.stage = Stage::Draining;
         slot.set_cause(cause);
-        self.core.current = Some(index);
+        self.core.turn_to(Some(index));
         self.core.out.extend_from_slice(answer);
         self.core.out_head = answer.len();
         self.leave_call(index);
     }
 
-    fn shut_down(&mut self, grace: Duration) {
-        let now = self.core.now;
-        self.shutdown = Some(now.after(grace));
-        self.last_requests = Some(now.after(grace.min(LAST_REQUESTS)));
-        #[cfg(feature = "client")]
-        {
-            self.core.dialled.over = true;
-        }
-        // Nothing is opened any more, not even what has been accepted in this turn.
-        let accepts = |decision: &Decision<H::Peer>| matches!(decision, Decision::Accept(_));
-        self.core.decided.retain(|(_, decision)| !accepts(decision));
-        for index in self.core.slots.indices() {
-            match self.core.slots.get(index).map(|slot| &slot.stage) {
-                Some(Stage::Open(_)) => {
-                    let (code, reason) = (CloseCode::GOING_AWAY, "the server shuts down");
-                    let _ = self.core.close(index, code, reason, CloseCause::Shutdown);
-                }
-                Some(Stage::Held(_)) => {
-                    let reply = Reply::text(503, "the server shuts down");
-                    self.core.decided.push((index, Decision::Answer(reply)));
-                }
-                #[cfg(feature = "client")]
-                Some(Stage::Dialling(_)) => self.core.end(index, CloseCause::Shutdown),
-                _ => {}
-            }
-        }
-    }
-
-    fn end_all(&mut self, which: impl Fn(&Stage) -> bool) {
-        for index in self.core.slots.indices() {
-            if self
-                .core
-                .slots
-                .get(index)
-                .is_some_and(|slot| which(&slot.stage))
-            {
-                self.core.end(index, CloseCause::Shutdown);
-            }
-        }
-    }
-
     /// A call with a connection in hand, outside of any read.
     fn call(&mut self, index: u32, call: impl FnOnce(&mut H, &mut crate::Conn<'_, H::Peer>)) {
-        self.core.current = Some(index);
+        self.core.turn_to(Some(index));
         self.with_conn(index, call);
         self.leave_call(index);
     }
@@ -456,6 +437,7 @@ impl<H: Handler> Worker<H> {
         let Some(slot) = self.core.slots.remove(index) else {
             return;
         };
+        self.count_departure(&slot);
         slot.socket.leave();
         let cause = slot.cause.map_or(CloseCause::Lost, |cause| *cause);
         #[cfg(feature = "client")]
@@ -463,15 +445,15 @@ impl<H: Handler> Worker<H> {
             Stage::Dialling(_) => crate::client::cause_of_dial(cause),
             _ => cause,
         };
-        if slot.addr.dialled {
-            // It was not one of those that came, which are counted.
-            #[cfg(feature = "client")]
-            self.core.dialled.responses.remove(&index);
-        } else if cause == CloseCause::TooManyConnections {
-            self.turned_away -= 1;
-        } else {
-            self.connections.fetch_sub(1, Ordering::SeqCst);
-        }
+        let was_open = slot.peer.is_some();
+        #[cfg(feature = "client")]
+        let was_open = match slot.standing {
+            Standing::Dialled => self.core.dialled.responses.remove(&index).is_some(),
+            _ => was_open,
+        };
+        self.core.tally.ended(was_open, &cause);
+        self.core.guests.remove(index);
+        self.uncount(slot.standing);
         self.handler.closed(
             slot.peer,
             caller,

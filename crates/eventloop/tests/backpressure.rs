@@ -257,7 +257,7 @@ fn a_paused_connection_is_not_heard_and_not_given_up() {
     client.send_text("pause");
     assert_eq!(client.next_text(), "paused");
     for _ in 0..2 {
-        assert_eq!(client.next(), Received::Ping(Vec::new()));
+        assert!(matches!(client.next(), Received::Ping(_)));
     }
     for i in 0..100 {
         client.send_text(&i.to_string());

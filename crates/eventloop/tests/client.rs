@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::caller::{TestClient, Told, to};
 use common::server::{App, TestServer};
 use common::{noise, until};
-use wirefan_eventloop::{Acceptance, CloseCause, Decision, Dial, Message, Sent};
+use wirefan_eventloop::{Acceptance, CloseCause, Decision, Dial, Message, Policy, Sent, WhenSlow};
 use wirefan_protocol::handshake::Reply;
 use wirefan_protocol::{CloseCode, Config, DeflateConfig, Frame};
 
@@ -158,7 +158,9 @@ fn a_running_server_dials_and_its_dialled_connections_are_members_of_topics() {
     for deflate in [None, Some(DeflateConfig::default()), Some(with_takeover())] {
         for workers in [1, 2] {
             for topics in [1, 2] {
-                bridge(deflate.clone(), workers, topics);
+                for policy in [None, Some(Policy::new(WhenSlow::DropOldest))] {
+                    bridge(deflate.clone(), workers, topics, policy);
+                }
             }
         }
     }
@@ -171,7 +173,7 @@ fn with_takeover() -> DeflateConfig {
     deflate
 }
 
-fn bridge(deflate: Option<DeflateConfig>, workers: usize, topics: usize) {
+fn bridge(deflate: Option<DeflateConfig>, workers: usize, topics: usize, policy: Option<Policy>) {
     let mut config = Config::default();
     config.deflate = deflate;
     let upstream = TestServer::start(App::rooms(), |builder| builder.protocol(config.clone()));
@@ -184,7 +186,8 @@ fn bridge(deflate: Option<DeflateConfig>, workers: usize, topics: usize) {
         }
     });
     let server = TestServer::start(app, |builder| {
-        builder.protocol(config.clone()).workers(workers)
+        let builder = builder.protocol(config.clone()).workers(workers);
+        builder.topic_policy(move |_| policy)
     });
     let remote = server.remote.clone();
     let dial = to(upstream.addr, "/room");

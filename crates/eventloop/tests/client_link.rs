@@ -5,7 +5,8 @@ mod common;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -400,8 +401,17 @@ fn a_server_that_has_died_is_noticed_by_its_silence() {
 /// The queue stands in for the backlog, too: a server that does not read is not sent more than it should be.
 #[test]
 fn a_server_that_does_not_read_fills_the_queue_and_not_the_memory() {
+    let reads = Arc::new(AtomicBool::new(false));
+    let may = Arc::clone(&reads);
     let app = App::echo()
-        .on_open(|conn| conn.pause_reading())
+        .on_open(|conn| {
+            conn.pause_reading();
+            conn.set_timer(Duration::from_millis(20));
+        })
+        .on_timer(move |conn| match may.load(Ordering::SeqCst) {
+            true => conn.resume_reading(),
+            false => conn.set_timer(Duration::from_millis(20)),
+        })
         .on_message(|_, _| {});
     let server = TestServer::start(app, |builder| builder);
     let mut reconnect = soon();
@@ -422,8 +432,24 @@ fn a_server_that_does_not_read_fills_the_queue_and_not_the_memory() {
     });
     let counts = watched.link.counts();
     assert_eq!(counts.sent + counts.waiting, sent);
-    assert!(
-        watched.link.is_open(),
-        "the limit of the backlog was not reached"
-    );
+    // However often it is asked now, the loop takes no more.
+    for _ in 0..100 {
+        let full = watched
+            .link
+            .send(vec![0; 64 * 1024])
+            .expect_err("it is full");
+        assert!(!full.ended);
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(watched.link.counts().sent, counts.sent);
+    // The limit of the backlog was not reached: when the server reads, all of it goes over this connection.
+    reads.store(true, Ordering::SeqCst);
+    until("all has gone", || watched.link.counts().waiting == 0);
+    watched.link.close(CloseCode::NORMAL, "").expect("a Close");
+    assert!(matches!(
+        watched.gave_up(),
+        CloseCause::WeClosed {
+            code: CloseCode::NORMAL
+        }
+    ));
 }

@@ -49,6 +49,47 @@ fn every_size_comes_back_as_it_went_text_and_binary() {
 }
 
 #[test]
+fn large_messages_come_back_between_small_ones_however_they_follow_each_other() {
+    let server = TestServer::echo();
+    let mut client = server.client("/");
+    let sizes = [
+        700_000, 700_000, 3, 900_000, 20_000, 300_000, 5_000, 1_048_576, 0, 600_000,
+    ];
+    // All of it, a frame and a bit at a time: what is read often ends a message and begins another one.
+    let mut bytes: Vec<u8> = Vec::new();
+    for (i, size) in sizes.iter().enumerate() {
+        let data = noise(*size);
+        if i % 4 == 3 {
+            let (first, last) = data.split_at(size / 3);
+            bytes.extend(frame(0x02, first));
+            bytes.extend(frame(0x89, b"still there?"));
+            bytes.extend(frame(0x80, last));
+        } else {
+            bytes.extend(frame(0x82, &data));
+        }
+    }
+    let mut sender = client.stream.try_clone().unwrap();
+    let sending = std::thread::spawn(move || {
+        for piece in bytes.chunks(330_001) {
+            sender.write_all(piece).unwrap();
+        }
+    });
+    for size in sizes {
+        let received = loop {
+            match client.next() {
+                Received::Pong(_) => {}
+                received => break received,
+            }
+        };
+        assert!(
+            received == Received::Binary(noise(size)),
+            "{size} bytes changed"
+        );
+    }
+    sending.join().unwrap();
+}
+
+#[test]
 fn fragments_come_back_as_one_message_and_pings_between_them_are_answered() {
     let server = TestServer::echo();
     let mut client = server.client("/");

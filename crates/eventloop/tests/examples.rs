@@ -172,6 +172,34 @@ fn broadcast_reaches_the_others_in_the_room() {
 }
 
 #[test]
+fn origins_lets_in_pages_of_its_own_and_of_the_list() {
+    let server = Example::start("origins");
+    let own = format!("http://{}", server.addr);
+    for (origin, status) in [
+        (Some(&*own), "101"),
+        (Some("https://app.example.org"), "101"),
+        (Some("https://example.org"), "403"),
+        (Some("https://evil.example"), "403"),
+        (Some("null"), "403"),
+        (None, "101"),
+    ] {
+        let line = origin.map(|origin| format!("Origin: {origin}\r\n"));
+        let host = format!("Host: {}\r\n{}", server.addr, line.unwrap_or_default());
+        let request = common::client::request("/");
+        let (before, rest) = request.split_once("Host: ").expect("a host");
+        let (_, after) = rest.split_once("\r\n").expect("its end");
+        let close = common::client::frame(0x88, &1000_u16.to_be_bytes());
+        let request = format!("{before}{host}{after}").into_bytes();
+        let answer = exchange_bytes(server.addr, &[request, close].concat());
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{origin:?}: {answer}"
+        );
+    }
+}
+
+#[test]
 fn token_in_handshake_lets_in_who_has_one() {
     let server = Example::start("token_in_handshake");
     let refused = get(server.addr, "/");
@@ -197,6 +225,24 @@ fn token_in_handshake_lets_in_who_has_one() {
     let answer = exchange_bytes(server.addr, &[request.as_bytes(), &close].concat());
     assert!(answer.starts_with(b"HTTP/1.1 101 "));
     assert!(answer.ends_with(b"\x81\x09hello ann\x88\x02\x03\xe8"));
+}
+
+#[test]
+fn decide_later_asks_elsewhere() {
+    let server = Example::start("decide_later");
+    let with = |token: &str| {
+        let request = common::client::request("/").replace(
+            "\r\n\r\n",
+            &format!("\r\nAuthorization: Bearer {token}\r\n\r\n"),
+        );
+        let close = common::client::frame(0x88, &1000_u16.to_be_bytes());
+        exchange_bytes(server.addr, &[request.as_bytes(), &close].concat())
+    };
+    let answer = with("ann-0123456789abcdef");
+    assert!(answer.starts_with(b"HTTP/1.1 101 "));
+    assert!(answer.ends_with(b"\x81\x09hello ann\x88\x02\x03\xe8"));
+    assert!(with("bob-0123456789abcdef").starts_with(b"HTTP/1.1 401 "));
+    assert!(get(server.addr, "/").starts_with("HTTP/1.1 401 "));
 }
 
 /// Sends bytes and returns all that comes back.

@@ -49,7 +49,7 @@ fn a_half_open_peer_is_found_by_ping_and_one_that_answers_stays() {
     let silent_id = server.opened();
     // As long as this one reads it answers: while the silent one is found, and beyond.
     let end = loop {
-        assert_eq!(alive.next(), Received::Ping(Vec::new()));
+        assert!(matches!(alive.next(), Received::Ping(_)));
         let closed = server.rest().into_iter().find_map(|seen| match seen {
             Seen::Closed(end) => Some(end),
             _ => None,
@@ -63,12 +63,14 @@ fn a_half_open_peer_is_found_by_ping_and_one_that_answers_stays() {
         (silent_id, CloseCause::Timeout(Overdue::Pong))
     );
     assert!(end.when - begin >= 6 * SHORT, "given up too early");
-    assert_eq!(alive.next(), Received::Ping(Vec::new()));
+    assert!(matches!(alive.next(), Received::Ping(_)));
     alive.echo("still here");
     // The peer, were it there, would be told: a ping, and a Close with 1008.
     let (bytes, _) = read_all(&mut silent);
     assert!(
-        bytes.starts_with(b"\x89\x00\x88") && bytes[4..].starts_with(&[0x03, 0xf0]),
+        bytes.starts_with(b"\x89\x08")
+            && bytes[10] == 0x88
+            && bytes[12..].starts_with(&[0x03, 0xf0]),
         "{}",
         bytes.escape_ascii()
     );

@@ -1,18 +1,20 @@
 //! The smallest server on the protocol crate alone: `std::net`, one thread for each connection.
 //!
-//! `cargo run --release -p wirefan-protocol --example blocking_echo`, then connect to ws://127.0.0.1:9001/.
+//! `cargo run --release -p wirefan-protocol --example blocking_echo`, then connect to ws://127.0.0.1:9001/. Another address
+//! is the first argument.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::thread;
+use std::{env, thread};
 
 use wirefan_protocol::handshake::{Accept, Asked, Reply, ServerHandshake};
 use wirefan_protocol::{Config, Connection, Event, Input, Scratch, State};
 
 fn main() -> io::Result<()> {
     let config = Arc::new(Config::default());
-    let listener = TcpListener::bind("127.0.0.1:9001")?;
+    let address = env::args().nth(1);
+    let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:9001"))?;
     println!("echo on ws://{}/", listener.local_addr()?);
     for socket in listener.incoming() {
         let (socket, config) = (socket?, Arc::clone(&config));

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use crate::decoder::{Decoder, Part};
 #[cfg(feature = "deflate")]
 use crate::deflate::{Deflater, remember};
-use crate::partial::Partial;
+use crate::partial::{Partial, WORTH_LENDING};
 use crate::{
     Agreed, CloseCode, CloseFrame, Config, Error, Event, Input, Kind, MaskKeys, Opcode,
     RecvScratch, Role, State, utf8,
@@ -104,18 +104,65 @@ impl Connection {
             return None;
         }
         if self.partial.is_none()
-            && let Some((kind, payload, ascii)) =
+            && let Some((kind, payload)) =
                 (self.decoder).next_whole(input, self.keys.is_none(), self.config.max_message)
         {
             return Some(match kind {
-                Kind::Binary => Event::Binary(payload),
-                Kind::Text => match utf8::validate_likely(payload, ascii) {
+                Kind::Binary => Event::Binary(payload.binary()),
+                Kind::Text => match payload.text() {
                     Ok(text) => Event::Text(text),
                     Err(error) => self.fail(error, input, out),
                 },
             });
         }
         self.next_event_in_parts(input, scratch, out)
+    }
+
+    /// Whether [`lend`](Self::lend) has something to lend: much of a large binary frame is missing.
+    #[inline]
+    pub fn lends(&self) -> bool {
+        self.decoder.to_come() >= WORTH_LENDING as u64 && self.partial.is_some()
+    }
+
+    /// The place where the next bytes of a large binary message belong: read them into it instead of into a buffer of
+    /// yours, then say with [`filled`](Self::filled) how many there were. That saves a copy.
+    ///
+    /// `None`: there is no such message half way, and everything goes through [`next_event`](Self::next_event). The place is
+    /// never longer than what is missing of the frame, nor than what has arrived of the message, unless the memory is there
+    /// anyway.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use wirefan_protocol::{Agreed, Config, Connection, Event, Input, MaskKeys, RecvScratch};
+    /// # let mut client = Connection::client(Arc::new(Config::default()), Agreed::default(), MaskKeys::from_seed([1; 32]));
+    /// # let (mut scratch, mut out) = (RecvScratch::default(), Vec::new());
+    /// // A message of 40,000 bytes; a read has brought its header and half of it.
+    /// let mut read = [b"\x82\x7e\x9c\x40", &[b'.'; 20_000][..]].concat();
+    /// let mut input = Input::new(&mut read);
+    /// assert_eq!(client.next_event(&mut input, &mut scratch, &mut out), None);
+    ///
+    /// let place = client.lend().unwrap();
+    /// assert_eq!(place.len(), 20_000);
+    /// place.fill(b'.'); // `socket.read(place)?`
+    /// client.filled(20_000);
+    ///
+    /// let event = client.next_event(&mut Input::new(&mut []), &mut scratch, &mut out);
+    /// assert!(matches!(event, Some(Event::Binary(data)) if data.len() == 40_000));
+    /// ```
+    pub fn lend(&mut self) -> Option<&mut [u8]> {
+        if !self.lends() {
+            return None;
+        }
+        let to_come = usize::try_from(self.decoder.to_come()).unwrap_or(usize::MAX);
+        self.partial.as_mut()?.lend(to_come)
+    }
+
+    /// Tells that the first `len` bytes of what was lent are filled. Then ask for events, also with an empty input.
+    pub fn filled(&mut self, len: usize) {
+        if let Some(partial) = &mut self.partial {
+            let masked = self.keys.is_none();
+            partial.is_whole = self.decoder.arrived(partial.filled(len), masked);
+        }
     }
 
     /// The way of everything but a whole message in one frame.
@@ -126,6 +173,9 @@ impl Connection {
         scratch: &'s mut RecvScratch,
         out: &mut Vec<u8>,
     ) -> Option<Event<'s>> {
+        if let Some(partial) = self.partial.take_if(|partial| partial.is_whole) {
+            return Some(scratch.deliver(partial));
+        }
         let (masked, deflate) = (self.keys.is_none(), self.agreed.deflate.is_some());
         loop {
             let part = match self.decoder.next_part(input, masked, deflate) {

@@ -1,7 +1,8 @@
 //! Bytes to parts of frames: reads headers, also cut ones, checks the mask by role, and unmasks payloads where
 //! they lie. Knows nothing of messages; used by the connection alone.
 
-use crate::mask::{SHORT, apply_mask, rotate, unmask_short};
+use crate::mask::{apply_mask, rotate};
+use crate::unmasked::Unmasked;
 use crate::{Error, Header, Input, Kind, Opcode};
 
 /// Where we are in the stream of frames.
@@ -62,7 +63,7 @@ impl Decoder {
         input: &mut Input<'i>,
         masked: bool,
         max: usize,
-    ) -> Option<(Kind, &'i mut [u8], bool)> {
+    ) -> Option<(Kind, Unmasked<'i>)> {
         if self.remaining > 0 || self.spilled > 0 {
             return None;
         }
@@ -92,25 +93,12 @@ impl Decoder {
             return None;
         }
         let used = head + 4 * usize::from(masked);
-        if input.len().checked_sub(used)? < len {
-            return None;
-        }
-        let frame = input.take(used + len);
-        let (header, _) = frame.split_at(used);
-        let (payload, ascii) = match header.last_chunk() {
-            Some(key) if masked && len < SHORT => {
-                let key = *key;
-                unmask_short(frame, used, key)
-            }
-            Some(key) if masked => {
-                let key = *key;
-                let (_, payload) = frame.split_at_mut(used);
-                apply_mask(payload, key, 0);
-                (payload, false)
-            }
-            _ => (frame.split_at_mut(used).1, false),
+        let (header, payload) = input.take_whole(used.checked_add(len)?)?.split_at_mut(used);
+        let payload = match header.last_chunk() {
+            Some(key) if masked => Unmasked::new(payload, *key),
+            _ => Unmasked::never_masked(payload),
         };
-        Some((kind, payload, ascii))
+        Some((kind, payload))
     }
 
     /// The next part, or `None` when all of the input is used. `masked`: what RFC 6455 §5.1 asks of this peer; `deflate`:
@@ -164,6 +152,24 @@ impl Decoder {
             to_come: to_come - here as u64,
             payload,
         }))
+    }
+
+    /// How many bytes of a data frame have not arrived.
+    #[inline]
+    pub(crate) fn to_come(&self) -> u64 {
+        self.remaining
+    }
+
+    /// So many of them have, past the input: unmasks them. Returns whether the frame, and whether its message, is whole.
+    pub(crate) fn arrived(&mut self, payload: &mut [u8], masked: bool) -> bool {
+        for part in payload.chunks_mut(PART) {
+            if masked {
+                apply_mask(part, self.key, 0);
+                self.key = rotate(self.key, part.len());
+            }
+        }
+        self.remaining = self.remaining.saturating_sub(payload.len() as u64);
+        self.remaining == 0 && self.fin
     }
 
     #[inline]

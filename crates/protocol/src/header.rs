@@ -185,16 +185,31 @@ impl Header {
         bytes
     }
 
-    /// Appends the header.
+    /// Appends the header, as [`encode`](Self::encode) writes it.
     #[inline]
-    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        if self.len <= 125 && self.masking_key.is_none() {
+            // The way of nearly every header, in line where it is called.
+            return out.extend_from_slice(&[self.first_byte(), self.len as u8]);
+        }
+        self.append_long_to(out);
+    }
+
+    #[inline(never)]
+    fn append_long_to(&self, out: &mut Vec<u8>) {
         self.write(|part| out.extend_from_slice(part));
+    }
+
+    /// Opcode and flags.
+    #[inline]
+    fn first_byte(&self) -> u8 {
+        u8::from(self.fin) << 7 | u8::from(self.rsv1) << 6 | self.opcode as u8
     }
 
     /// Gives the header away in parts, each of a length that the compiler knows.
     #[inline]
     fn write(&self, mut put: impl FnMut(&[u8])) {
-        let first = u8::from(self.fin) << 7 | u8::from(self.rsv1) << 6 | self.opcode as u8;
+        let first = self.first_byte();
         let mask = u8::from(self.masking_key.is_some()) << 7;
         // The casts are to what the range of the arm says.
         match self.len {

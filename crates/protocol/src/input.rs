@@ -55,6 +55,17 @@ impl<'i> Input<'i> {
         taken
     }
 
+    /// Takes the next `len` bytes, if they are there.
+    #[inline]
+    pub(crate) fn take_whole(&mut self, len: usize) -> Option<&'i mut [u8]> {
+        if len > self.rest.len() {
+            return None;
+        }
+        let (taken, rest) = mem::take(&mut self.rest).split_at_mut(len);
+        self.rest = rest;
+        Some(taken)
+    }
+
     /// Uses up everything, unseen.
     pub(crate) fn discard(&mut self) {
         self.rest = &mut [];

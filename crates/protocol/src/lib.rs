@@ -1,6 +1,6 @@
 //! RFC 6455 without I/O: bytes in, events out; messages in, bytes out.
 //!
-//! The crate has no socket, no clock, no thread and no `unsafe`, and works without `std`. You lend it what you read, it
+//! The crate has no socket, no clock and no thread, one line of `unsafe`, and works without `std`. You lend it what you read, it
 //! unmasks that in place and hands slices of it back; you lend it a vector, it appends what must be sent:
 //!
 //! * [`Connection`], one end of an open connection: [`next_event`](Connection::next_event) for what the peer sent,
@@ -23,7 +23,7 @@
 //! * `std`: UTF-8 is checked with SIMD, chosen at run time.
 //! * `deflate`: permessage-deflate (RFC 7692); implies `std`. Without it every offer is declined.
 #![cfg_attr(not(feature = "std"), no_std)]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![warn(clippy::expect_used, clippy::unwrap_used)]
 #![warn(
     clippy::alloc_instead_of_core,
@@ -50,6 +50,7 @@ mod mask;
 mod partial;
 mod scratch;
 mod send;
+mod unmasked;
 mod utf8;
 
 pub use close::{CloseCode, CloseFrame};
@@ -66,4 +67,6 @@ pub use input::Input;
 pub use keys::MaskKeys;
 pub use liveness::{Due, Liveness, Millis, Overdue, Timeouts};
 pub use mask::apply_mask;
+#[cfg(feature = "deflate")]
+pub use scratch::Inflated;
 pub use scratch::{RecvScratch, Scratch, SendScratch};

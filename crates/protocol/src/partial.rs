@@ -12,6 +12,8 @@ use crate::deflate::Inflation;
 use crate::utf8::CutCharacter;
 use crate::{Config, Error, Kind};
 
+/// With less room than this, reading past the input is not worth its trouble.
+pub(crate) const WORTH_LENDING: usize = 16 * 1024;
 /// The most bytes a control frame carries (RFC 6455 §5.5).
 const CONTROL_LEN: usize = 125;
 
@@ -22,6 +24,8 @@ pub(crate) struct Partial {
     fragments: u32,
     /// Empty frames at the end of the message so far.
     empty_run: u32,
+    /// Nothing is missing any more.
+    pub(crate) is_whole: bool,
     control: [u8; CONTROL_LEN],
     control_len: u8,
     /// If the message is compressed.
@@ -35,7 +39,32 @@ enum Message {
     /// There is none; the memory of the last one.
     None(Vec<u8>),
     Text(String, CutCharacter),
-    Binary(Vec<u8>),
+    Binary(Filled),
+}
+
+/// Memory, of which the front counts. Behind it lies what was there before, so that it can be lent without clearing it.
+#[derive(Debug, Default)]
+struct Filled {
+    memory: Vec<u8>,
+    len: usize,
+}
+
+impl Filled {
+    fn bytes(&self) -> &[u8] {
+        self.memory.get(..self.len).unwrap_or_default()
+    }
+
+    fn append(&mut self, payload: &[u8], reserve: usize) {
+        let beyond = (self.len + reserve).saturating_sub(self.memory.len());
+        self.memory.reserve_exact(beyond);
+        let place = self.memory.get_mut(self.len..).unwrap_or_default();
+        let (over, behind) = payload.split_at(payload.len().min(place.len()));
+        if let Some(place) = place.get_mut(..over.len()) {
+            place.copy_from_slice(over);
+        }
+        self.memory.extend_from_slice(behind);
+        self.len += payload.len();
+    }
 }
 
 impl Default for Partial {
@@ -44,6 +73,7 @@ impl Default for Partial {
             message: Message::None(Vec::new()),
             fragments: 0,
             empty_run: 0,
+            is_whole: false,
             control: [0; CONTROL_LEN],
             control_len: 0,
             #[cfg(feature = "deflate")]
@@ -64,13 +94,16 @@ impl Partial {
 
     /// The first frame of a message begins.
     pub(crate) fn begin(&mut self, kind: Kind) {
-        let memory = mem::take(self).into_memory();
+        let mut memory = mem::take(self).into_memory();
         self.message = match kind {
-            Kind::Text => Message::Text(
-                String::from_utf8(memory).unwrap_or_default(),
-                CutCharacter::default(),
-            ),
-            Kind::Binary => Message::Binary(memory),
+            Kind::Text => {
+                memory.clear();
+                Message::Text(
+                    String::from_utf8(memory).unwrap_or_default(),
+                    CutCharacter::default(),
+                )
+            }
+            Kind::Binary => Message::Binary(Filled { memory, len: 0 }),
         };
     }
 
@@ -135,7 +168,8 @@ impl Partial {
     pub(crate) fn content(&self) -> (&[u8], &[u8]) {
         match &self.message {
             Message::Text(text, cut) => (text.as_bytes(), cut.bytes()),
-            Message::Binary(data) | Message::None(data) => (data, &[]),
+            Message::Binary(data) => (data.bytes(), &[]),
+            Message::None(_) => (&[], &[]),
         }
     }
 
@@ -160,12 +194,45 @@ impl Partial {
                 text.reserve_exact(growth(text.len(), text.capacity(), more, to_come));
                 cut.append(text, payload)
             }
-            Message::Binary(data) | Message::None(data) => {
-                data.reserve_exact(growth(data.len(), data.capacity(), here, to_come));
-                data.extend_from_slice(payload);
+            Message::Binary(data) => {
+                let reserve = growth(data.len, data.memory.capacity(), here, to_come);
+                data.append(payload, reserve);
                 Ok(())
             }
+            Message::None(_) => Ok(()),
         }
+    }
+
+    /// The place for the next bytes of a binary message that is not compressed, of which `to_come` are missing.
+    pub(crate) fn lend(&mut self, to_come: usize) -> Option<&mut [u8]> {
+        #[cfg(feature = "deflate")]
+        if self.inflation.is_some() {
+            return None;
+        }
+        let Message::Binary(data) = &mut self.message else {
+            return None;
+        };
+        let (len, capacity) = (data.len, data.memory.capacity());
+        // Doubling by what has arrived, as in `append`; memory that is there already costs nothing.
+        let room = to_come.min((capacity - len).max(len));
+        if room < WORTH_LENDING {
+            return None;
+        }
+        if data.memory.len() < len + room {
+            data.memory.reserve_exact(len + room - data.memory.len());
+            data.memory.resize(len + room, 0);
+        }
+        data.memory.get_mut(len..len + room)
+    }
+
+    /// That many of the bytes that were lent have been filled; returns them.
+    pub(crate) fn filled(&mut self, len: usize) -> &mut [u8] {
+        let Message::Binary(data) = &mut self.message else {
+            return &mut [];
+        };
+        let start = data.len;
+        data.len = data.memory.len().min(start + len);
+        data.memory.get_mut(start..data.len).unwrap_or_default()
     }
 
     /// The message is whole: a text may not end inside a character.
@@ -181,7 +248,8 @@ impl Partial {
     pub(crate) fn whole(&self) -> Whole<'_> {
         match &self.message {
             Message::Text(text, _) => Whole::Text(text),
-            Message::Binary(data) | Message::None(data) => Whole::Binary(data),
+            Message::Binary(data) => Whole::Binary(data.bytes()),
+            Message::None(_) => Whole::Binary(&[]),
         }
     }
 
@@ -196,7 +264,11 @@ impl Partial {
     /// The finished binary message, given away.
     pub(crate) fn take_binary(&mut self) -> Option<Vec<u8>> {
         match &mut self.message {
-            Message::Binary(data) => Some(mem::take(data)),
+            Message::Binary(data) => {
+                let Filled { mut memory, len } = mem::take(data);
+                memory.truncate(len);
+                Some(memory)
+            }
             Message::Text(..) | Message::None(_) => None,
         }
     }
@@ -219,7 +291,8 @@ impl Partial {
     pub(crate) fn capacity(&self) -> usize {
         match &self.message {
             Message::Text(text, _) => text.capacity(),
-            Message::Binary(data) | Message::None(data) => data.capacity(),
+            Message::Binary(data) => data.memory.capacity(),
+            Message::None(memory) => memory.capacity(),
         }
     }
 
@@ -231,7 +304,8 @@ impl Partial {
     fn bytes(&self) -> &[u8] {
         match &self.message {
             Message::Text(text, _) => text.as_bytes(),
-            Message::Binary(data) | Message::None(data) => data,
+            Message::Binary(data) => data.bytes(),
+            Message::None(_) => &[],
         }
     }
 
@@ -243,12 +317,16 @@ impl Partial {
     }
 
     fn into_memory(mut self) -> Vec<u8> {
-        let mut memory = match &mut self.message {
+        self.take_memory()
+    }
+
+    /// The memory, with whatever is in it.
+    fn take_memory(&mut self) -> Vec<u8> {
+        match &mut self.message {
             Message::Text(text, _) => mem::take(text).into_bytes(),
-            Message::Binary(data) | Message::None(data) => mem::take(data),
-        };
-        memory.clear();
-        memory
+            Message::Binary(data) => mem::take(&mut data.memory),
+            Message::None(memory) => mem::take(memory),
+        }
     }
 }
 
@@ -260,10 +338,7 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         const SMALL: usize = 64 * 1024;
-        let mut memory = match &mut self.message {
-            Message::Text(text, _) => mem::take(text).into_bytes(),
-            Message::Binary(data) | Message::None(data) => mem::take(data),
-        };
+        let mut memory = self.take_memory();
         memory.clear();
         memory.shrink_to(SMALL);
     }

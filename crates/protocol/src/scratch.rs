@@ -138,6 +138,8 @@ pub struct RecvScratch {
         reason = "the boxes are the spares: partial messages own and return them"
     )]
     inflations: Vec<Box<Inflation>>,
+    #[cfg(feature = "deflate")]
+    inflated: Inflated,
     control: Control,
 }
 
@@ -151,7 +153,24 @@ impl Default for Control {
     }
 }
 
+/// Bytes of the messages that were decompressed with a [`RecvScratch`], for who watches how well compression does.
+#[cfg(feature = "deflate")]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Inflated {
+    /// Bytes that came, without the headers of frames.
+    pub compressed: u64,
+    /// Bytes of the messages that they were.
+    pub plain: u64,
+}
+
 impl RecvScratch {
+    /// What has been decompressed so far, in messages that were whole.
+    #[cfg(feature = "deflate")]
+    pub fn inflated(&self) -> Inflated {
+        self.inflated
+    }
+
     /// The text that the last event was borrowed from, to be kept without a copy. `None`: it lay in the input, or the
     /// event was none.
     ///
@@ -221,6 +240,11 @@ impl RecvScratch {
 
     /// Holds a finished message, and lends it.
     pub(crate) fn deliver(&mut self, partial: Box<Partial>) -> Event<'_> {
+        #[cfg(feature = "deflate")]
+        if let Some(inflation) = &partial.inflation {
+            self.inflated.compressed += inflation.came();
+            self.inflated.plain += partial.len() as u64;
+        }
         match self.delivered.insert(partial).whole() {
             Whole::Text(text) => Event::Text(text),
             Whole::Binary(data) => Event::Binary(data),

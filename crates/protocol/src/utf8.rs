@@ -3,26 +3,24 @@
 use alloc::string::String;
 
 use crate::Error;
-#[cfg(feature = "std")]
-use crate::mask::SHORT;
 
 /// Checks a whole text.
 #[inline]
 pub(crate) fn validate(bytes: &[u8]) -> Result<&str, Error> {
-    validate_likely(bytes, bytes.len() < 64)
+    // Short ASCII is fastest with the standard library; everything else with SIMD, by a factor of up to ten.
+    if bytes.len() >= 64 {
+        return validate_other(bytes);
+    }
+    core::str::from_utf8(bytes).map_err(|_| Error::InvalidUtf8)
 }
 
-/// The same, with a guess whether all of it is ASCII: that decides who checks it, and not what is found.
+/// The same for what is long or not ASCII.
 #[inline]
-pub(crate) fn validate_likely(bytes: &[u8], ascii: bool) -> Result<&str, Error> {
+pub(crate) fn validate_other(bytes: &[u8]) -> Result<&str, Error> {
     #[cfg(feature = "std")]
-    // Short ASCII is fastest with the standard library; everything else with SIMD, by a factor of up to ten.
-    if bytes.len() >= SHORT || !ascii {
-        return simdutf8::basic::from_utf8(bytes).map_err(|_| Error::InvalidUtf8);
-    }
+    return simdutf8::basic::from_utf8(bytes).map_err(|_| Error::InvalidUtf8);
     #[cfg(not(feature = "std"))]
-    let _ = ascii;
-    core::str::from_utf8(bytes).map_err(|_| Error::InvalidUtf8)
+    return core::str::from_utf8(bytes).map_err(|_| Error::InvalidUtf8);
 }
 
 /// The beginning of a character whose end has not arrived.

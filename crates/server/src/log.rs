@@ -4,6 +4,8 @@
 use std::io::{self, IsTerminal};
 use std::{panic, process};
 
+use clap::ValueEnum;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -11,8 +13,17 @@ use tracing_subscriber::util::SubscriberInitExt;
 const HOW: &str =
     "write off, error, warn, info, debug or trace, for one part as wirefan_eventloop=debug";
 
+/// How lines are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// An object a line, for machines
+    Json,
+}
+
 /// Starts the log.
-pub(crate) fn init(filter: Targets) {
+pub(crate) fn init(filter: Targets, format: Format) {
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
@@ -20,6 +31,16 @@ pub(crate) fn init(filter: Targets) {
         .with_target(false)
         // It would complain to stderr that stderr is closed, and panic over that.
         .log_internal_errors(false);
+    let lines = match format {
+        Format::Text => lines.boxed(),
+        Format::Json => {
+            let objects = lines.with_ansi(false).json().flatten_event(true);
+            objects
+                .with_current_span(false)
+                .with_span_list(false)
+                .boxed()
+        }
+    };
     tracing_subscriber::registry()
         .with(lines)
         .with(filter)

@@ -10,11 +10,23 @@ use tracing_subscriber::filter::Targets;
 use wirefan_eventloop::{AtLimit, Backpressure, Timeouts};
 use wirefan_protocol::{CloseCode, Config};
 
+use crate::admin::AdminOptions;
+use crate::admission_limits::AdmissionLimits;
 use crate::bench::Bench;
+use crate::completions::{Completions, Manual};
 use crate::compression::Compression;
+use crate::config::{CheckConfig, ConfigFile, PrintConfig};
 use crate::connect::Connect;
+use crate::door::issue::{NewTicket, NewToken};
+use crate::door::options::{DoorContradiction, DoorOptions};
+use crate::endurance::Endurance;
+use crate::health::Health;
+use crate::leaving::Leaving;
 use crate::listen::Listen;
+use crate::slow_readers::SlowReaders;
+use crate::static_files::ServeFiles;
 use crate::tls::TlsOptions;
+use crate::trusted_proxies::TrustedProxyOptions;
 use crate::{log, quantity, subprotocol};
 
 const EXAMPLES: &str = "\
@@ -27,8 +39,12 @@ Examples:
       The same over https:// and wss://, with a certificate that ends with it.
   wirefan broadcast --listen wss://0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem
       The same with a certificate of yours.
+  wirefan token ann >> tokens.txt; wirefan broadcast --token-file tokens.txt
+      Only those with a token come in; docs/authentication.md has the other ways.
   wirefan echo --max-message 16m --workers 4
       Sends every message back, also large ones: to test a client with.
+  wirefan broadcast --config /etc/wirefan/wirefan.toml
+      Options from a file; `wirefan config` writes one that tells of them all.
   wirefan connect ws://127.0.0.1:9001/
       Talks to a server: type a line to send it.
   wirefan bench ws://127.0.0.1:9001/ --connections 64 --in-flight 32
@@ -36,10 +52,13 @@ Examples:
 
 Sizes are bytes, or 64k, 16m, 1g (times 1024).
 Durations are 500ms, 25s, 2m, 1h; a plain number is seconds.
+Every option of echo and broadcast may be in the environment too (--max-message as WIREFAN_MAX_MESSAGE, several values
+with commas between them), or in the file that --config names. --log may be for all commands.
 Ctrl-C or SIGTERM ends the server gracefully, a second one at once.
-Exit codes: 0 ended as asked, 1 could not run, 2 wrong options, 130 or 143 ended at once.
+Exit codes: 0 ended as asked, 1 could not run, 2 wrong options, 3 ended but had to cut off connections that did
+not leave in time, 130 or 143 ended at once.
 
-`wirefan COMMAND --help` explains every option of echo, broadcast, connect and bench.";
+`wirefan COMMAND --help` explains every option; connect and bench have exit codes of their own.";
 
 /// A WebSocket server (RFC 6455) in one binary: it sends every message back, or on to everyone in the same room. And a
 /// load generator for any such server.
@@ -59,6 +78,18 @@ pub(crate) struct Cli {
     #[arg(long, global = true, env = "WIREFAN_LOG", hide_env_values = true)]
     #[arg(value_name = "FILTER", default_value = "info", value_parser = log::filter)]
     pub(crate) log: Targets,
+
+    /// How to write it
+    ///
+    /// text is for people, json has one object a line for whatever collects logs. docs/metrics.md names the fields.
+    #[arg(
+        long,
+        global = true,
+        env = "WIREFAN_LOG_FORMAT",
+        hide_env_values = true
+    )]
+    #[arg(value_name = "FORMAT", value_enum, default_value_t = log::Format::Text)]
+    pub(crate) log_format: log::Format,
 }
 
 /// What is to be done.
@@ -80,6 +111,32 @@ pub(crate) enum Command {
     ///
     /// It checks everything that comes back: content, order, and that nothing is missing.
     Bench(Box<Bench>),
+    /// Ask a running server whether it is well: exit code 0 if it is
+    Health(Health),
+    /// Find the mistakes in a configuration file
+    ///
+    /// Each is a line with its place: FILE:LINE:COLUMN. Nothing is started, and neither flags nor the environment are
+    /// looked at.
+    CheckConfig(CheckConfig),
+    /// Write the options in effect as a configuration file, with where each comes from
+    ///
+    /// It takes what the command takes (broadcast unless another is named), reads the environment and the file that
+    /// --config names, and starts nothing. Secrets are not shown.
+    Config(Box<PrintConfig>),
+    /// Write a script that completes the command line
+    Completions(Completions),
+    /// Write the manual page
+    Man(Manual),
+    /// Make a ticket: a short-lived token for the URL, signed with a key of --ticket-key
+    ///
+    /// It goes to stdout:
+    /// npx wscat -c "ws://127.0.0.1:9001/tea?ticket=$(wirefan ticket --ticket-key FILE)"
+    Ticket(NewTicket),
+    /// Make a random token and its line for a --token-file
+    ///
+    /// The line goes to stdout and has only the token's hash, the token goes to stderr:
+    /// wirefan token ann --read /news >> tokens.txt
+    Token(NewToken),
 }
 
 /// The options of `broadcast`.
@@ -93,6 +150,9 @@ pub(crate) struct Broadcast {
     /// For clients that show a message when the server has it, or that want one order for their own and others'.
     #[arg(long, help_heading = "Messages")]
     pub(crate) to_sender: bool,
+
+    #[command(flatten)]
+    pub(crate) slow_readers: SlowReaders,
 }
 
 impl Command {
@@ -103,6 +163,8 @@ impl Command {
             Self::Broadcast(broadcast) => broadcast.serve.contradiction().map(|it| it.to_string()),
             Self::Connect(connect) => connect.contradiction().map(|it| it.to_string()),
             Self::Bench(bench) => bench.contradiction().map(|it| it.to_string()),
+            Self::Config(config) => config.serve().contradiction().map(|it| it.to_string()),
+            _ => None,
         }
     }
 }
@@ -110,12 +172,17 @@ impl Command {
 /// The options that both commands have.
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+
     /// Address to listen on; give it again for more [default: 127.0.0.1:9001, over TLS if there is a certificate]
     ///
     /// HOST:PORT speaks http:// and ws://, wss://HOST:PORT speaks https:// and wss:// and needs a certificate.
     /// `127.0.0.1` is reached from this machine only, `0.0.0.0` and `[::]` from everywhere. Port 0 takes a free one
-    /// and logs it.
-    #[arg(long, value_name = "[wss://]HOST:PORT", value_parser = Listen::parse)]
+    /// and logs it. unix:PATH[,mode=0660] is a Unix socket, for a proxy on this machine. Sockets that systemd has opened
+    /// (LISTEN_FDS) are listened on by themselves, instead of the default; with a certificate those of TCP speak TLS, but
+    /// for those that are named `ws` or `http` (FileDescriptorName=).
+    #[arg(long, value_name = "[wss://]HOST:PORT|unix:PATH", value_parser = Listen::parse)]
     listen: Vec<Listen>,
 
     /// Threads that serve connections, 1 to 1024 [default: one for each core]
@@ -184,8 +251,8 @@ pub(crate) struct Serve {
 
     /// Time for all connections to end when the server shuts down; 0: none
     ///
-    /// Clients are sent a Close with 1001 and what was sent before it; who is not done in time is dropped. Stay below
-    /// what your supervisor waits before it kills.
+    /// Clients are sent a Close (--shutdown-code) and what was sent before it; who is not done in time is cut off, and
+    /// the exit code is 3. Stay below what your supervisor waits before it kills.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::duration)]
     #[arg(help_heading = "Times")]
     pub(crate) shutdown_grace: Duration,
@@ -217,10 +284,31 @@ pub(crate) struct Serve {
     at_limit: Policy,
 
     #[command(flatten)]
+    pub(crate) admin: AdminOptions,
+
+    #[command(flatten)]
+    pub(crate) endurance: Endurance,
+
+    #[command(flatten)]
+    pub(crate) leaving: Leaving,
+
+    #[command(flatten)]
     compression: Compression,
 
     #[command(flatten)]
+    pub(crate) files: ServeFiles,
+
+    #[command(flatten)]
     pub(crate) tls: TlsOptions,
+
+    #[command(flatten)]
+    pub(crate) door: DoorOptions,
+
+    #[command(flatten)]
+    pub(crate) admission: AdmissionLimits,
+
+    #[command(flatten)]
+    pub(crate) proxies: TrustedProxyOptions,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -244,6 +332,10 @@ pub(crate) enum Contradiction {
     NoTlsAddress,
     /// Certificates and keys do not come in pairs.
     Unpaired,
+    /// Those about who may come in.
+    Door(DoorContradiction),
+    /// Proxies are to tell whom they speak for, and none is trusted.
+    NoTrustedProxy,
 }
 
 impl fmt::Display for Contradiction {
@@ -262,6 +354,10 @@ impl fmt::Display for Contradiction {
                 "there is a certificate and nothing listens with it: write --listen wss://HOST:PORT"
             }
             Self::Unpaired => "each --tls-cert needs its --tls-key, in the same order",
+            Self::Door(why) => return why.fmt(f),
+            Self::NoTrustedProxy => {
+                "--proxy-protocol needs to know whom to believe: give --trusted-proxy NET, as 10.0.0.0/8 or loopback"
+            }
         })
     }
 }
@@ -283,8 +379,13 @@ impl Serve {
                 true => Contradiction::NoTlsAddress,
                 false => Contradiction::NoCertificate,
             })
+        } else if self.admission.proxy_protocol
+            && self.proxies.networks().is_empty()
+            && self.listen().iter().any(|listen| listen.unix.is_none())
+        {
+            Some(Contradiction::NoTrustedProxy)
         } else {
-            None
+            self.door.contradiction().map(Contradiction::Door)
         }
     }
 
@@ -297,11 +398,20 @@ impl Serve {
         }
     }
 
+    /// Whether it was told what to listen on.
+    pub(crate) fn listens_as_told(&self) -> bool {
+        !self.listen.is_empty()
+    }
+
     pub(crate) fn workers(&self) -> usize {
         match self.workers {
             Some(workers) => workers.into(),
             None => thread::available_parallelism().map_or(1, usize::from),
         }
+    }
+
+    pub(crate) fn max_message(&self) -> usize {
+        self.max_message
     }
 
     pub(crate) fn protocol(&self) -> Config {
@@ -319,6 +429,7 @@ impl Serve {
         timeouts.pong = self.pong_timeout;
         timeouts.idle = unless_zero(self.idle_timeout);
         timeouts.close = self.close_timeout;
+        self.endurance.set(&mut timeouts);
         timeouts
     }
 
@@ -341,126 +452,4 @@ impl Serve {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use wirefan_protocol::DeflateConfig;
-
-    fn serve(args: &str) -> Serve {
-        let args = ["wirefan", "echo"]
-            .into_iter()
-            .chain(args.split_whitespace());
-        match Cli::parse_from(args).command {
-            Command::Echo(serve) => serve,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        <Cli as clap::CommandFactory>::command().debug_assert();
-    }
-
-    /// The protocol's defaults, and compression in the mode that costs a connection nothing.
-    fn protocol() -> Config {
-        let mut deflate = DeflateConfig::default();
-        deflate.shared_history = Some(256);
-        let mut config = Config::default();
-        config.deflate = Some(deflate);
-        config
-    }
-
-    #[test]
-    fn compression_is_what_was_asked_for() {
-        assert_eq!(serve("--compression off").protocol(), Config::default());
-        let args = "--compression per-connection --compression-level 9 --compression-threshold 1k \
-             --compression-window 10 --compression-history 0";
-        let deflate = serve(args).protocol().deflate.unwrap();
-        assert!(deflate.takeover && deflate.shared_history.is_none());
-        assert_eq!(
-            (deflate.level, deflate.min_len, deflate.window_bits),
-            (9, 1024, 10)
-        );
-    }
-
-    #[test]
-    fn the_defaults_are_those_of_the_loop() {
-        let serve = serve("");
-        assert_eq!(serve.listen(), [Listen::by_default(false)]);
-        assert_eq!(serve.protocol(), protocol());
-        assert_eq!(serve.timeouts(), Timeouts::default());
-        assert_eq!(serve.backpressure(), Backpressure::default());
-        assert_eq!(serve.contradiction(), None);
-    }
-
-    #[test]
-    fn options_reach_the_loop() {
-        let serve = serve(
-            "--listen a:1 --listen [::1]:0 --workers 3 --max-message 64k --handshake-timeout 1 \
-             --ping-interval 0 --pong-timeout 2s --idle-timeout 3m --close-timeout 4ms \
-             --backlog-low 1k --backlog-high 2k --backlog-limit 3k --at-limit drop",
-        );
-        let listen: Vec<String> = serve.listen().iter().map(Listen::to_string).collect();
-        assert_eq!(listen, ["a:1", "[::1]:0"]);
-        assert_eq!((serve.workers(), serve.protocol().max_message), (3, 65_536));
-        let times = serve.timeouts();
-        assert_eq!(
-            (
-                times.handshake,
-                times.ping,
-                times.pong,
-                times.idle,
-                times.close
-            ),
-            (
-                Duration::from_secs(1),
-                None,
-                Duration::from_secs(2),
-                Some(Duration::from_secs(180)),
-                Duration::from_millis(4)
-            )
-        );
-        let marks = serve.backpressure();
-        assert_eq!((marks.low, marks.high, marks.limit), (1024, 2048, 3072));
-        assert_eq!(marks.at_limit, AtLimit::Drop);
-    }
-
-    #[test]
-    fn marks_follow_a_lower_limit_unless_they_are_given() {
-        let marks = serve("--backlog-limit 10k").backpressure();
-        assert_eq!(
-            (marks.low, marks.high, marks.limit),
-            (10_240, 10_240, 10_240)
-        );
-        assert_eq!(
-            serve("--backlog-limit 10k --backlog-high 11k").contradiction(),
-            Some(Contradiction::HighAboveLimit)
-        );
-        assert_eq!(
-            serve("--backlog-low 300k").contradiction(),
-            Some(Contradiction::LowAboveHigh)
-        );
-    }
-
-    #[test]
-    fn a_certificate_and_an_address_for_it_go_together() {
-        for (args, contradiction) in [
-            ("--tls-self-signed", None),
-            ("--tls-self-signed --listen a:1 --listen wss://a:2", None),
-            ("--listen wss://a:1", Some(Contradiction::NoCertificate)),
-            (
-                "--tls-self-signed --listen a:1",
-                Some(Contradiction::NoTlsAddress),
-            ),
-            (
-                "--tls-cert a --tls-key b --tls-cert c",
-                Some(Contradiction::Unpaired),
-            ),
-        ] {
-            assert_eq!(serve(args).contradiction(), contradiction, "{args}");
-        }
-        assert_eq!(
-            serve("--tls-self-signed").listen(),
-            [Listen::by_default(true)]
-        );
-    }
-}
+mod tests;

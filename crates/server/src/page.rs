@@ -45,7 +45,7 @@ pub(crate) fn chat(to_sender: bool) -> Reply<'static> {
 
 /// Whether the members of a room are asked for: `/room?members`.
 pub(crate) fn asks_for_members(request: &Request<'_>) -> bool {
-    request.query() == Some("members")
+    request.query() == Some("members") && matches!(request.method(), "GET" | "HEAD")
 }
 
 /// How many members a room has, as JSON.
@@ -54,6 +54,7 @@ pub(crate) fn members(room: &str, members: usize) -> Reply<'static> {
     let room = room.replace('\\', "\\\\").replace('"', "\\\"");
     Reply::new(200)
         .header("Content-Type", "application/json")
+        .header("X-Content-Type-Options", "nosniff")
         .header("Cache-Control", "no-store")
         .body(format!("{{\"room\":\"{room}\",\"members\":{members}}}\n").into_bytes())
 }

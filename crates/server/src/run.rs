@@ -3,16 +3,23 @@
 use core::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{fs, io};
 
-use wirefan_eventloop::{Server, ServerBuilder, Tls, TlsError};
+use wirefan_eventloop::{Departures, Endpoint, ListenAddr, Server, ServerBuilder, Tls, TlsError};
 
+use crate::admin::{self, AdminError};
 use crate::broadcast::Broadcast;
+use crate::config::Configuration;
+use crate::door::{Door, DoorError, Doorkeeper, Verdict};
 use crate::echo::Echo;
+use crate::inherited::{self, Inherited};
 use crate::listen::Listen;
 use crate::options::{self, Serve};
 use crate::self_signed::{SelfSigned, SelfSignedError};
+use crate::static_files::FolderError;
 use crate::subprotocol::Subprotocols;
+use crate::tls::Contents;
 use crate::visits::Visits;
 use crate::{limits, reload};
 
@@ -23,13 +30,21 @@ pub(crate) enum RunError {
     Resolve { listen: String, error: io::Error },
     /// An address cannot be listened on.
     Bind { addr: SocketAddr, error: io::Error },
+    /// Sockets that were opened for us are of no use.
+    Inherited(io::Error),
     /// Signals cannot be caught.
     #[cfg(unix)]
     Signals(io::Error),
+    /// The folder of static files cannot be used.
+    Files(FolderError),
+    /// Nobody could be let in.
+    Door(DoorError),
     /// The certificates cannot be used.
     Tls(TlsError),
     /// A certificate cannot be made.
     SelfSigned(SelfSignedError),
+    /// There cannot be an admin listener.
+    Admin(AdminError),
     /// The server could not start or go on.
     Loop(io::Error),
 }
@@ -62,10 +77,17 @@ impl fmt::Display for RunError {
                     "cannot listen on {addr}: {error}; choose another address with --listen"
                 ),
             },
+            Self::Inherited(error) => write!(
+                f,
+                "cannot listen on the sockets of LISTEN_FDS: {error}; systemd gives them with Type=stream sockets"
+            ),
             #[cfg(unix)]
             Self::Signals(error) => write!(f, "cannot catch signals: {error}"),
+            Self::Files(error) => write!(f, "{error}"),
+            Self::Door(error) => write!(f, "{error}"),
             Self::Tls(error) => write!(f, "{error}"),
             Self::SelfSigned(error) => write!(f, "{error}"),
+            Self::Admin(error) => write!(f, "{error}"),
             Self::Loop(error) => write!(f, "the server cannot run: {error}"),
         }
     }
@@ -74,78 +96,134 @@ impl fmt::Display for RunError {
 impl core::error::Error for RunError {}
 
 /// Sends messages back until a signal ends it.
-pub(crate) fn echo(serve: &Serve) -> Result<(), RunError> {
+pub(crate) fn echo(serve: &Serve) -> Result<Departures, RunError> {
     let visits = Visits::default();
-    let echo = Echo {
-        subprotocols: Subprotocols::new(&serve.subprotocol),
-        visits: visits.clone(),
-    };
-    run(serve, visits, |builder| {
-        builder.start(move |_| echo.clone())
+    let (counts, subprotocols) = (visits.clone(), Subprotocols::new(&serve.subprotocol));
+    let files = serve.files.read().map_err(RunError::Files)?;
+    run(serve, visits, |builder, door| {
+        builder.start(move |worker| Echo {
+            door: Doorkeeper::new(Arc::clone(&door), subprotocols.clone(), worker.remote),
+            visits: counts.clone(),
+            files: files.clone(),
+        })
     })
 }
 
 /// Sends messages on until a signal ends it.
-pub(crate) fn broadcast(options: &options::Broadcast) -> Result<(), RunError> {
+pub(crate) fn broadcast(options: &options::Broadcast) -> Result<Departures, RunError> {
     let (serve, visits) = (&options.serve, Visits::default());
-    let broadcast = Broadcast {
-        to_sender: options.to_sender,
-        subprotocols: Subprotocols::new(&serve.subprotocol),
-        visits: visits.clone(),
-    };
-    run(serve, visits, |builder| {
-        builder.start(move |_| broadcast.clone())
+    let (counts, subprotocols) = (visits.clone(), Subprotocols::new(&serve.subprotocol));
+    let to_sender = options.to_sender;
+    let files = serve.files.read().map_err(RunError::Files)?;
+    let policy = options.slow_readers.policy();
+    run(serve, visits, |builder, door| {
+        let builder = builder.topic_policy(move |_| policy);
+        builder.start(move |worker| Broadcast {
+            to_sender,
+            door: Doorkeeper::new(Arc::clone(&door), subprotocols.clone(), worker.remote),
+            visits: counts.clone(),
+            files: files.clone(),
+        })
     })
 }
 
 fn run(
     serve: &Serve,
     visits: Visits,
-    start: impl FnOnce(ServerBuilder) -> io::Result<Server<()>>,
-) -> Result<(), RunError> {
+    start: impl FnOnce(ServerBuilder, Arc<Door>) -> io::Result<Server<Verdict>>,
+) -> Result<Departures, RunError> {
     #[cfg(unix)]
-    let files = serve.tls.files();
+    let configuration = Configuration::of(serve);
+    let (files, authorities) = (serve.tls.files(), serve.door.files());
     #[cfg(unix)]
-    let signals = crate::signals::catch(files.is_some()).map_err(RunError::Signals)?;
-    let addrs = resolve(&serve.listen())?;
+    let signals =
+        crate::signals::catch(files.is_some() || authorities.is_some() || configuration.is_some())
+            .map_err(RunError::Signals)?;
+    let inherited = inherited::take().map_err(RunError::Inherited)?;
+    let listen = match inherited.is_empty() || serve.listens_as_told() {
+        true => serve.listen(),
+        false => Vec::new(),
+    };
+    let addrs = resolve(&listen)?;
     // Before they are used: what changes from now on is noticed.
-    let files = files.map(|files| (files.contents(), files));
+    let files = serve.tls.files().map(|files| (files.contents(), files));
     let (tls, made) = certificates(serve, &addrs)?;
-    let server = builder(serve, &addrs, tls.as_ref())
-        .map_err(RunError::Loop)
-        .and_then(|builder| start(builder).map_err(|error| blame(&addrs, error)))?;
-    for (addr, (_, tls)) in server.addrs().iter().zip(&addrs) {
-        let scheme = if *tls { "https" } else { "http" };
-        tracing::info!(
-            "listening on {addr} — open {scheme}://{}/",
-            within_reach(*addr)
-        );
+    let authorities = authorities.map(|files| (Contents::of(files.paths()), files));
+    let per_address = serve.admission.per_address();
+    let door =
+        Arc::new(Door::new(&serve.door, &serve.proxies, per_address).map_err(RunError::Door)?);
+    let admin = admin::Plan::of(&serve.admin).map_err(RunError::Admin)?;
+    let endpoints = endpoints(&listen, &addrs, inherited, tls.as_ref());
+    let secure: Vec<bool> = endpoints.iter().map(|(_, tls)| *tls).collect();
+    let server = start(builder(serve, endpoints), Arc::clone(&door))
+        .map_err(|error| blame(&addrs, error))?;
+    for (addr, tls) in server.listeners().iter().zip(&secure) {
+        match addr {
+            ListenAddr::Tcp(addr) => {
+                let scheme = if *tls { "https" } else { "http" };
+                let open = within_reach(*addr);
+                tracing::info!("listening on {addr} — open {scheme}://{open}/");
+            }
+            ListenAddr::Unix(_) => tracing::info!("listening on {addr}"),
+        }
     }
-    let secure = server.addrs().iter().zip(&addrs).find(|(_, (_, tls))| *tls);
+    let admin = admin
+        .map(|plan| plan.start(server.remote(), serve.max_message()))
+        .transpose()
+        .map_err(RunError::Admin)?;
+    let mut secure = server.listeners().iter().zip(secure);
+    let secure = secure.find_map(|(addr, tls)| match addr {
+        ListenAddr::Tcp(addr) if tls => Some(*addr),
+        _ => None,
+    });
     let written = match (&made, secure) {
-        (Some(made), Some((addr, _))) => Some(tell_how_to_trust(made, *addr)?),
+        (Some(made), Some(addr)) => Some(tell_how_to_trust(made, addr)?),
         _ => None,
     };
-    let reload = tls
+    #[cfg(unix)]
+    let configuration = configuration.map(|it| it.followed_by(files.as_ref().map(|(_, it)| it)));
+    let certificates = tls
         .zip(files)
-        .map(|(tls, (contents, files))| reload::watch(tls, files, contents));
+        .map(|(tls, (contents, files))| reload::watch((tls, files), contents));
+    let tokens = authorities.map(|(contents, files)| reload::watch((door, files), contents));
+    let reload: Vec<_> = certificates.into_iter().chain(tokens).collect();
     #[cfg(unix)]
     crate::signals::watch(
         signals,
         server.remote(),
-        serve.shutdown_grace,
+        serve.leaving.shutdown(serve.shutdown_grace),
         visits.clone(),
         reload,
+        configuration,
     );
+    let remote = server.remote();
     let ended = server.join();
+    if let Some(admin) = admin {
+        admin.end();
+    }
     if let Some(folder) = written.as_deref().and_then(Path::parent) {
         // It is of no use any more.
         let _ = fs::remove_dir_all(folder);
     }
     ended.map_err(RunError::Loop)?;
     let (connections, messages) = visits.totals();
-    tracing::info!(connections, messages, "ended");
-    Ok(())
+    let departures = remote.departures();
+    let Departures {
+        left, lost, cut, ..
+    } = departures;
+    if departures.is_clean() {
+        tracing::info!(connections, messages, left, lost, "ended");
+    } else {
+        tracing::warn!(
+            connections,
+            messages,
+            left,
+            lost,
+            cut,
+            "ended, and had to cut off connections"
+        );
+    }
+    Ok(departures)
 }
 
 /// What TLS is spoken with, and the certificate if it is one of ours.
@@ -184,7 +262,7 @@ fn tell_how_to_trust(made: &SelfSigned, addr: SocketAddr) -> Result<PathBuf, Run
 /// The addresses of all names, each once and in their order.
 fn resolve(listen: &[Listen]) -> Result<Vec<(SocketAddr, bool)>, RunError> {
     let mut addrs = Vec::new();
-    for listen in listen {
+    for listen in listen.iter().filter(|listen| listen.unix.is_none()) {
         let found = listen
             .addr
             .to_socket_addrs()
@@ -202,13 +280,38 @@ fn resolve(listen: &[Listen]) -> Result<Vec<(SocketAddr, bool)>, RunError> {
     Ok(addrs)
 }
 
-fn builder(
-    serve: &Serve,
+/// All that is to be listened on, and whether it speaks TLS.
+fn endpoints(
+    listen: &[Listen],
     addrs: &[(SocketAddr, bool)],
+    inherited: Vec<Inherited>,
     tls: Option<&Tls>,
-) -> io::Result<ServerBuilder> {
+) -> Vec<(Endpoint, bool)> {
+    let over = |endpoint: Endpoint, tls: Option<&Tls>| match tls {
+        Some(tls) => (endpoint.tls(tls), true),
+        None => (endpoint, false),
+    };
+    let mut endpoints: Vec<(Endpoint, bool)> = addrs
+        .iter()
+        .map(|(addr, over_tls)| over(Endpoint::tcp(*addr), tls.filter(|_| *over_tls)))
+        .collect();
+    #[cfg(not(unix))]
+    let _ = listen;
+    #[cfg(unix)]
+    for listen in listen {
+        if let Some(mode) = listen.unix {
+            endpoints.push((Endpoint::unix(&listen.addr, mode), false));
+        }
+    }
+    for socket in inherited {
+        endpoints.push(over(socket.endpoint, tls.filter(|_| socket.may_speak_tls)));
+    }
+    endpoints
+}
+
+fn builder(serve: &Serve, endpoints: Vec<(Endpoint, bool)>) -> ServerBuilder {
     let (files, workers) = (limits::raise_open_files(), serve.workers());
-    let fitting = limits::connections_within(files, workers, addrs.len());
+    let fitting = limits::connections_within(files, workers, endpoints.len());
     let connections = match serve.max_connections {
         Some(asked) if asked.get() > fitting && fitting < limits::ENOUGH => {
             tracing::warn!(
@@ -226,14 +329,18 @@ fn builder(
         .max_connections(connections)
         .protocol(serve.protocol())
         .timeouts(serve.timeouts())
-        .backpressure(serve.backpressure());
-    for (addr, over_tls) in addrs {
-        builder = match tls.filter(|_| *over_tls) {
-            Some(tls) => builder.listen_tls(addr, tls)?,
-            None => builder.listen(addr)?,
-        };
+        .backpressure(serve.backpressure())
+        .lifetime_code(serve.leaving.code())
+        .reuse_port(serve.leaving.reuse_port)
+        .limits(serve.admission.limits(serve.proxies.networks()));
+    builder = serve.endurance.build(builder);
+    for (endpoint, _) in endpoints {
+        builder = builder.listen_on(match serve.admission.proxy_protocol {
+            true => endpoint.proxy_protocol(serve.proxies.networks()),
+            false => endpoint,
+        });
     }
-    Ok(builder)
+    builder
 }
 
 /// Finds the address that the error is about: it is still there.

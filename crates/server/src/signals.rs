@@ -1,13 +1,14 @@
-//! SIGINT and SIGTERM: the first ends the server gracefully, the second at once. SIGHUP: certificates are read again.
+//! SIGINT and SIGTERM: the first has all connections leave and the server end, the second ends it at once. SIGHUP: the
+//! configuration, certificates, tokens and their keys are read again.
 
-use core::time::Duration;
 use std::sync::mpsc::Sender;
 use std::{io, process, thread};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use wirefan_eventloop::Remote;
+use wirefan_eventloop::{Remote, Shutdown};
 
+use crate::config::Configuration;
 use crate::visits::Visits;
 
 /// Catches them from now on, SIGHUP if there is something to `reload`: without that it ends the server, as a terminal that
@@ -18,20 +19,25 @@ pub(crate) fn catch(reload: bool) -> io::Result<Signals> {
 }
 
 /// Acts on them, on a thread of its own.
-pub(crate) fn watch(
+pub(crate) fn watch<N: Send + 'static>(
     mut signals: Signals,
-    remote: Remote<()>,
-    grace: Duration,
+    remote: Remote<N>,
+    how: Shutdown,
     visits: Visits,
-    reload: Option<Sender<()>>,
+    reload: Vec<Sender<()>>,
+    configuration: Option<Configuration>,
 ) {
     thread::spawn(move || {
         let mut signals = signals.forever().filter(|signal| {
-            if *signal == SIGHUP
-                && let Some(reload) = &reload
-            {
-                // It listens as long as this thread lives.
-                let _ = reload.send(());
+            if *signal == SIGHUP {
+                if let Some(configuration) = &configuration {
+                    // First: it may name other files.
+                    configuration.read();
+                }
+                for reload in &reload {
+                    // It listens as long as this thread lives.
+                    let _ = reload.send(());
+                }
             }
             *signal != SIGHUP
         });
@@ -40,10 +46,16 @@ pub(crate) fn watch(
         };
         tracing::info!(
             connections = visits.open(),
-            "{}: closing all connections with 1001, for at most {grace:?}; once more ends at once",
-            name(first)
+            "{}: closing all connections with {}{}, for at most {:?}; once more ends at once",
+            name(first),
+            how.code,
+            match how.spread.is_zero() {
+                true => String::new(),
+                false => format!(" over {:?}", how.spread),
+            },
+            how.spread.saturating_add(how.grace)
         );
-        remote.shutdown(grace);
+        remote.shutdown(how);
         if let Some(second) = signals.next() {
             tracing::warn!(
                 connections = visits.open(),

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use wirefan_protocol::handshake::Request;
-
 /// What is known; clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Subprotocols(Arc<[String]>);
@@ -14,9 +12,9 @@ impl Subprotocols {
     }
 
     /// The first of the client's offers that is known.
-    pub(crate) fn choose(&self, request: &Request<'_>) -> Option<String> {
-        request
-            .protocols()
+    pub(crate) fn choose<'a>(&self, offers: impl IntoIterator<Item = &'a str>) -> Option<String> {
+        offers
+            .into_iter()
             .find(|offer| self.0.iter().any(|known| known == offer))
             .map(str::to_owned)
     }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::{fs, io};
 
 use clap::{Args, ValueEnum};
@@ -64,7 +64,7 @@ impl TlsOptions {
     /// The files, if there are any.
     pub(crate) fn files(&self) -> Option<TlsFiles> {
         let identities = self.tls_cert.iter().cloned();
-        let files = TlsFiles {
+        let files = Named {
             identities: identities.zip(self.tls_key.iter().cloned()).collect(),
             client_ca: self.tls_client_ca.clone(),
             client_auth: match self.tls_client_auth {
@@ -72,13 +72,16 @@ impl TlsOptions {
                 Whether::Optional => ClientAuth::Optional,
             },
         };
-        (!files.identities.is_empty()).then_some(files)
+        (!files.identities.is_empty()).then(|| TlsFiles(Arc::new(RwLock::new(files))))
     }
 }
 
-/// The files that a configuration is made from.
+/// The files that a configuration is made from; clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct TlsFiles {
+pub(crate) struct TlsFiles(Arc<RwLock<Named>>);
+
+#[derive(Clone, Debug)]
+struct Named {
     identities: Vec<(PathBuf, PathBuf)>,
     client_ca: Option<PathBuf>,
     client_auth: ClientAuth,
@@ -88,24 +91,44 @@ pub(crate) struct TlsFiles {
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct Contents(Vec<Result<Vec<u8>, io::ErrorKind>>);
 
+impl Contents {
+    pub(crate) fn of<'a>(paths: impl Iterator<Item = &'a Path>) -> Self {
+        let read = |path: &Path| fs::read(path).map_err(|error| error.kind());
+        Self(paths.map(read).collect())
+    }
+}
+
 impl TlsFiles {
+    fn named(&self) -> Named {
+        let named = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        named.clone()
+    }
+
+    /// Takes others in their place.
+    pub(crate) fn replace(&self, others: &Self) {
+        let others = others.named();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = others;
+    }
+
     /// Reads the files.
     pub(crate) fn load(&self) -> Result<Arc<ServerConfig>, TlsError> {
+        let named = self.named();
         let mut builder = Tls::builder();
-        for (certificates, key) in &self.identities {
+        for (certificates, key) in &named.identities {
             builder = builder.identity_files(certificates, key)?;
         }
-        if let Some(path) = &self.client_ca {
-            builder = builder.client_ca_file(path, self.client_auth)?;
+        if let Some(path) = &named.client_ca {
+            builder = builder.client_ca_file(path, named.client_auth)?;
         }
         builder.build()
     }
 
     pub(crate) fn contents(&self) -> Contents {
-        let read = |path: &Path| fs::read(path).map_err(|error| error.kind());
-        Contents(self.paths().map(read).collect())
+        Contents::of(self.named().paths())
     }
+}
 
+impl Named {
     fn paths(&self) -> impl Iterator<Item = &Path> {
         let pairs = self.identities.iter();
         pairs
@@ -117,7 +140,7 @@ impl TlsFiles {
 
 impl fmt::Display for TlsFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, path) in self.paths().enumerate() {
+        for (place, path) in self.named().paths().enumerate() {
             let comma = if place > 0 { ", " } else { "" };
             write!(f, "{comma}{}", path.display())?;
         }

@@ -1,11 +1,15 @@
 //! From arguments to options, and from what is wrong with them to one line that says how to mend it.
 
+use core::fmt;
 use std::ffi::OsString;
+use std::sync::Arc;
 
-use clap::Parser;
+use clap::builder::Resettable;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::bench;
+use crate::config::{self, ConfigFile, Environment, Invocation, Mistake, Resolved};
 use crate::options::Cli;
 
 /// What is to be written instead of starting a server.
@@ -17,25 +21,95 @@ pub(crate) enum Wanted {
     Hint(String),
 }
 
-/// Reads the arguments, the program's name first.
-pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Wanted> {
-    let cli = Cli::try_parse_from(bench::with_mode(args)).map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            Wanted::Text(error.render().to_string())
+/// Why options cannot be used.
+#[derive(Debug)]
+pub(crate) enum Misuse {
+    /// One is wrong, or missing.
+    Options(Box<clap::Error>),
+    /// Several do not fit together.
+    Contradiction(String),
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Options(error) => f.write_str(&in_one_line(error)),
+            Self::Contradiction(contradiction) => f.write_str(contradiction),
         }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Wanted::Hint(error.render().to_string())
-        }
-        _ => Wanted::Hint(one_line(&error.render().to_string())),
-    })?;
-    match cli.command.contradiction() {
-        Some(contradiction) => Err(Wanted::Hint(format!("wirefan: {contradiction}\n"))),
-        None => Ok(cli),
     }
 }
 
-/// Several lines of an error, without the general ones at the end of it.
-fn one_line(error: &str) -> String {
+impl core::error::Error for Misuse {}
+
+/// Reads the arguments, the program's name first, the environment, and the file that either names.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Wanted> {
+    read(Invocation {
+        args: config::with_command(bench::with_mode(args)),
+        environment: Environment::of_process(),
+    })
+}
+
+/// The same once more: the file may have changed.
+pub(crate) fn read(invocation: Invocation) -> Result<Cli, Wanted> {
+    let resolved = invocation
+        .resolve()
+        .map_err(|mistakes| Wanted::Hint(lines(&mistakes)))?;
+    understand(resolved.clone()).map_err(|misuse| {
+        let more = match &misuse {
+            Misuse::Options(error) => match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                    return Wanted::Text(error.render().to_string());
+                }
+                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                    return Wanted::Hint(error.render().to_string());
+                }
+                _ => " (wirefan --help tells more)",
+            },
+            Misuse::Contradiction(_) => "",
+        };
+        let said = misuse.to_string();
+        let mut told = said.clone();
+        for (name, source) in resolved.whence(&said) {
+            told.push_str(&format!("; --{name} is {source}"));
+        }
+        Wanted::Hint(format!("wirefan: {told}{more}\n"))
+    })
+}
+
+/// All commands and their options. The environment is ours to read, and not clap's.
+pub(crate) fn command() -> clap::Command {
+    let mut root = Cli::command().mut_args(|arg| arg.env(Resettable::Reset));
+    root.build();
+    root
+}
+
+/// Makes options of what was resolved.
+pub(crate) fn understand(mut resolved: Resolved) -> Result<Cli, Misuse> {
+    let mut root = command();
+    let wrong = |error: clap::Error| Misuse::Options(Box::new(error));
+    let matches = root
+        .try_get_matches_from_mut(&resolved.args)
+        .map_err(wrong)?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(wrong)?;
+    if let Some(contradiction) = cli.command.contradiction() {
+        return Err(Misuse::Contradiction(contradiction));
+    }
+    resolved.keep(&root, &matches);
+    if let Some(config) = ConfigFile::of(&mut cli.command) {
+        config.resolved = Some(Arc::new(resolved));
+    }
+    Ok(cli)
+}
+
+/// Mistakes, each on a line.
+fn lines(mistakes: &[Mistake]) -> String {
+    let line = |mistake| format!("wirefan: {mistake}\n");
+    mistakes.iter().map(line).collect()
+}
+
+/// An error without the general lines at the end of it.
+pub(crate) fn in_one_line(error: &clap::Error) -> String {
+    let error = error.render().to_string();
     let said: Vec<&str> = error
         .lines()
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
@@ -43,7 +117,7 @@ fn one_line(error: &str) -> String {
         .filter(|line| !line.is_empty())
         .map(|line| line.strip_prefix("error: ").unwrap_or(line))
         .collect();
-    format!("wirefan: {} (wirefan --help tells more)\n", said.join("; "))
+    said.join("; ").replace(":; ", ": ")
 }
 
 #[cfg(test)]
@@ -76,6 +150,11 @@ mod tests {
             (&["echo", "--listen", "wss://a:1"], "--tls-cert"),
             (&["echo", "--tls-cert", "a"], "--tls-key"),
             (&["echo", "--tls-self-signed", "--listen", "a:1"], "wss://"),
+            (&["echo", "--proxy-protocol"], "--trusted-proxy"),
+            (&["echo", "--max-bytes-per-second", "5g"], "too large"),
+            (&["echo", "--over-rate", "explode"], "delay, drop, close"),
+            #[cfg(unix)]
+            (&["echo", "--listen", "unix:a,mode=9"], "mode=0660"),
             (&["echo", "more"], "more"),
         ] {
             let hint = hint(args);

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wirefan_eventloop::{Caller, CloseCause, Conn, Message};
 
@@ -28,7 +28,7 @@ pub(crate) struct Visit {
 
 impl Visits {
     /// A connection has opened, in a room where there are rooms.
-    pub(crate) fn begin(&self, Caller { id, addr }: Caller, room: Option<&str>) {
+    pub(crate) fn begin(&self, Caller { id, addr, .. }: Caller, room: Option<&str>) {
         let connections = self.counts.open.fetch_add(1, Ordering::Relaxed) + 1;
         self.counts.all.fetch_add(1, Ordering::Relaxed);
         tracing::info!(%addr, %id, room, connections, "connected");
@@ -36,7 +36,7 @@ impl Visits {
 
     /// A connection has ended, or what has never become one.
     pub(crate) fn end(&self, visit: Option<Visit>, caller: Caller, cause: &CloseCause) {
-        let (Caller { id, addr }, name) = (caller, cause.name());
+        let (Caller { id, addr, .. }, name) = (caller, cause.name());
         if let Some(Visit { since, messages }) = visit {
             let connections = self.counts.open.fetch_sub(1, Ordering::Relaxed) - 1;
             self.counts.messages.fetch_add(messages, Ordering::Relaxed);
@@ -76,6 +76,16 @@ impl Visit {
         }
     }
 
+    /// How long it has lasted.
+    pub(crate) fn lasted(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// The messages that have come.
+    pub(crate) fn messages(&self) -> u64 {
+        self.messages
+    }
+
     /// A message has come.
     #[inline]
     pub(crate) fn message(&mut self) {
@@ -87,7 +97,7 @@ impl Visit {
 #[inline]
 pub(crate) fn trace<P>(conn: &Conn<'_, P>, message: Message<'_>) {
     if tracing::level_enabled!(tracing::Level::TRACE) {
-        let Caller { id, addr } = caller(conn);
+        let Caller { id, addr, .. } = caller(conn);
         match message {
             Message::Text(text) => tracing::trace!(%addr, %id, len = text.len(), "text"),
             Message::Binary(data) => tracing::trace!(%addr, %id, len = data.len(), "binary"),
@@ -98,10 +108,7 @@ pub(crate) fn trace<P>(conn: &Conn<'_, P>, message: Message<'_>) {
 /// Who is at the other end of a connection.
 #[inline]
 pub(crate) fn caller<P>(conn: &Conn<'_, P>) -> Caller {
-    Caller {
-        id: conn.id(),
-        addr: conn.remote_addr(),
-    }
+    conn.caller()
 }
 
 /// Page loads, health checks of load balancers and the like: a busy log of info is not for them.

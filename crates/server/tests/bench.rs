@@ -60,6 +60,59 @@ fn json(output: &Output) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
+/// Every mode over TLS: large messages, which fill the socket, small ones, many handshakes.
+#[test]
+fn everything_works_over_tls() {
+    let (server, certificate) =
+        Wirefan::start_self_signed(&["echo", "--workers", "1", "--max-message", "4m"]);
+    let url = format!("wss://{}/", server.addr);
+    let clean = |mode, args: &str| {
+        let args: Vec<_> = [&["bench", mode, &url, "--json"][..], &words(args)].concat();
+        let output = run(&args);
+        let results = json(&output);
+        assert!(output.status.success(), "{args:?}: {results}");
+        assert_eq!(results["connections_failed"], 0, "{results}");
+        results
+    };
+    for args in [
+        "--connections 3 --in-flight 32",
+        "--connections 2 --in-flight 3 --size 1m --payload binary",
+        "--connections 2 --in-flight 2 --size 3000 --compress",
+        "--connections 5 --in-flight 7 --threads 2 --payload utf8 --size 100",
+    ] {
+        let args = format!("--insecure --warmup 0 --count 300 {args}");
+        assert_eq!(clean("echo", &args)["messages"], 300);
+    }
+    let trusted = format!("--tls-ca {} --duration 200ms", certificate.display());
+    assert!(clean("connect", &trusted)["messages"].as_u64() > Some(0));
+    assert_eq!(
+        clean("idle", "--insecure --connections 40 --duration 10ms")["connections_opened"],
+        40
+    );
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let (server, _) = Wirefan::start_self_signed(&["echo", "--workers", "1"]);
+    let (_, other) = Wirefan::start_self_signed(&["echo", "--workers", "1"]);
+    let url = format!("wss://{}/", server.addr);
+    let refused = |args: &[&str], words: &str| {
+        let args = [&["bench", "echo", &url, "--count", "1"], args].concat();
+        let output = run(&args);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains(words), "{said}");
+    };
+    refused(&[], "--insecure");
+    refused(&["--tls-ca", other.to_str().unwrap()], "certificate");
+    refused(&["--tls-ca", "Cargo.toml"], "no certificate in Cargo.toml");
+}
+
+fn words(text: &str) -> Vec<&str> {
+    text.split_whitespace().collect()
+}
+
 #[test]
 fn echo_measures_exactly_what_was_asked_for() {
     let server = Wirefan::start(&["echo", "--workers", "1", "--max-message", "4m"]);
@@ -134,6 +187,44 @@ fn broadcast_counts_every_delivery() {
             assert!(results["latency_us"]["p50"].as_f64().unwrap() > 0.0);
         }
     }
+}
+
+#[test]
+fn each_room_gets_its_publisher_and_nobody_elses() {
+    let server = Wirefan::start(&["broadcast", "--workers", "2"]);
+    for args in [
+        "--rooms 3 --subscribers 9",
+        "--rooms 4 --subscribers 8 --threads 3 --in-flight 4 --size 100 --payload utf8",
+        "--rooms 2 --subscribers 4 --compress --size 400",
+    ] {
+        let results = counted("broadcast", server.addr, 200, args);
+        let number = |name: &str| results[name].as_u64().unwrap();
+        assert_eq!(
+            number("messages"),
+            200 * number("subscribers") / number("rooms"),
+            "{results}"
+        );
+        assert_eq!(results["publishers"], results["rooms"]);
+    }
+    // The path ends before the query: all of them meet in one room.
+    let url = format!("ws://{}/room?", server.addr);
+    let output = run(&[
+        "bench",
+        "broadcast",
+        &url,
+        "--rooms",
+        "2",
+        "--subscribers",
+        "4",
+        "--count",
+        "50",
+        "--json",
+    ]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        json(&output)["verify_errors"].as_u64() > Some(0),
+        "{output:?}"
+    );
 }
 
 #[test]

@@ -58,7 +58,9 @@ fn one_who_never_answers_is_dropped_when_the_grace_is_over() {
     let mut server = Wirefan::start(&args);
     let _silent = server.connect("/");
     server.signal("INT");
-    assert_eq!(server.wait().code(), Some(0));
+    let line = server.line_with("ended");
+    assert!(line.contains("cut=1"), "{line}");
+    assert_eq!(server.wait().code(), Some(3));
 }
 
 #[test]

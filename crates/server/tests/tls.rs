@@ -159,6 +159,47 @@ fn certificates_are_renewed_by_sighup_and_by_themselves_and_no_connection_is_los
 }
 
 #[test]
+fn a_configuration_that_names_other_certificates_is_followed_by_sighup() {
+    let Some(folder) = Folder::new("configured") else {
+        return;
+    };
+    let (one, other) = (folder.path("one.pem"), folder.path("other.pem"));
+    folder.make("one");
+    folder.make("other");
+    let file = folder.path("wirefan.toml");
+    let configure = |name: &str| {
+        let (cert, key) = (
+            folder.path(&format!("{name}.pem")),
+            folder.path(&format!("{name}.key")),
+        );
+        let text = format!("tls-cert = {cert:?}\ntls-key = {key:?}\n");
+        fs::write(&file, text).unwrap();
+    };
+    configure("one");
+    let server = Wirefan::start_on("wss://127.0.0.1:0", &["broadcast", "--config", &file]);
+    ask(&server, &one, None).unwrap();
+
+    configure("missing");
+    server.signal("HUP");
+    server.line_with("stay in use");
+    let line = server.line_with("certificates read again");
+    assert!(line.contains("one.pem"), "{line}");
+    ask(&server, &one, None).unwrap();
+
+    configure("other");
+    server.signal("HUP");
+    let line = server.line_with("certificates read again");
+    assert!(line.contains("other.pem"), "{line}");
+    ask(&server, &other, None).unwrap();
+    ask(&server, &one, None).expect_err("the first certificate is gone");
+
+    // What is in use is what is watched from now on.
+    folder.make("other");
+    server.line_with("the files have changed: certificates read again");
+    ask(&server, &folder.path("other.pem"), None).unwrap();
+}
+
+#[test]
 fn clients_without_a_certificate_stay_outside() {
     let Some(folder) = Folder::new("clients") else {
         return;

@@ -1,5 +1,7 @@
-//! What the peers on tokio share: their command line, the accept loop on one thread, and an echo and a room that take
-//! all messages at hand and flush once. Each peer's `main.rs` adds its own handshake and settings.
+//! What the peers on tokio share: their command line, the accept loop on one thread, TLS below it, and an echo and a room
+//! that take all messages at hand and flush once. Each peer's `main.rs` adds its own handshake and settings.
+
+mod tls;
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -10,9 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, ready};
 
 use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task;
+
+pub use tls::serve_tls;
 
 /// What a peer was asked to do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,8 +28,8 @@ pub enum Mode {
     Broadcast,
 }
 
-/// The command line of a peer: `<peer> echo|broadcast PORT [compressed]`.
-#[derive(Clone, Copy, Debug)]
+/// The command line of a peer: `<peer> echo|broadcast PORT [compressed] [tls CERTIFICATE KEY]`.
+#[derive(Clone, Debug)]
 pub struct Invocation {
     /// What it does with messages.
     pub mode: Mode,
@@ -32,6 +37,8 @@ pub struct Invocation {
     pub port: u16,
     /// Whether permessage-deflate is agreed on with clients that offer it.
     pub compressed: bool,
+    /// The files of the certificate and its key, where the peer is to speak TLS.
+    pub tls: Option<(String, String)>,
 }
 
 impl Invocation {
@@ -39,15 +46,22 @@ impl Invocation {
     pub fn from_args() -> Self {
         let args: Vec<String> = std::env::args().skip(1).collect();
         Self::parse(&args).unwrap_or_else(|| {
-            eprintln!("usage: <peer> echo|broadcast PORT [compressed]");
+            eprintln!("usage: <peer> echo|broadcast PORT [compressed] [tls CERTIFICATE KEY]");
             process::exit(2)
         })
     }
 
     fn parse(args: &[String]) -> Option<Self> {
-        let (mode, port, compressed) = match args {
-            [mode, port] => (mode, port, false),
-            [mode, port, last] if last == "compressed" => (mode, port, true),
+        let [mode, port, rest @ ..] = args else {
+            return None;
+        };
+        let (compressed, rest) = match rest {
+            [first, rest @ ..] if first == "compressed" => (true, rest),
+            rest => (false, rest),
+        };
+        let tls = match rest {
+            [] => None,
+            [word, certificate, key] if word == "tls" => Some((certificate.clone(), key.clone())),
             _ => return None,
         };
         let mode = match mode.as_str() {
@@ -60,6 +74,7 @@ impl Invocation {
             mode,
             port,
             compressed,
+            tls,
         })
     }
 
@@ -71,7 +86,21 @@ impl Invocation {
         }
         self
     }
+
+    /// Ends the process where the peer was asked for TLS.
+    pub fn without_tls(self) -> Self {
+        if self.tls.is_some() {
+            eprintln!("this peer has no TLS");
+            process::exit(2);
+        }
+        self
+    }
 }
+
+/// What a peer speaks WebSocket on.
+pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for S {}
 
 /// Accepts for ever on one thread and gives each socket to `connection`.
 ///

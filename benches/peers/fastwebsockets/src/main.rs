@@ -15,7 +15,7 @@ use peer::{Invocation, Mode};
 use tokio::task;
 
 fn main() {
-    let Invocation { mode, port, .. } = Invocation::from_args().without_compression();
+    let Invocation { mode, port, .. } = Invocation::from_args().without_compression().without_tls();
     if mode == Mode::Broadcast {
         eprintln!("this peer has no broadcast");
         process::exit(2);

@@ -16,7 +16,8 @@ fn main() {
         mode,
         port,
         compressed,
-    } = Invocation::from_args();
+        ..
+    } = Invocation::from_args().without_tls();
     let room = Room::default();
     let config = Config::builder().idle_timeout(0).auto_ping(false).build();
     peer::serve(port, |stream| {

@@ -16,7 +16,8 @@ fn main() {
         mode,
         port,
         compressed,
-    } = Invocation::from_args();
+        ..
+    } = Invocation::from_args().without_tls();
     let room = Room::default();
     let mut options = Options::default()
         .with_utf8()

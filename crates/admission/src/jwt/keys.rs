@@ -9,6 +9,8 @@ use jsonwebtoken::jwk::{KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 
+use super::JwtAlgorithm;
+
 /// Shortest key for HS256 in bytes (RFC 7518 §3.2).
 pub const MIN_HS256_KEY: usize = 32;
 /// Most keys at a time.
@@ -136,6 +138,17 @@ impl JwtKeys {
             self.push(id, algorithm, key)?;
         }
         Ok(self)
+    }
+
+    /// Those for these algorithms.
+    ///
+    /// # Errors
+    ///
+    /// [`NoKey`](JwtKeysError::NoKey): none of them is for one.
+    pub fn only(mut self, algorithms: &[JwtAlgorithm]) -> Result<Self, JwtKeysError> {
+        self.0
+            .retain(|key| algorithms.iter().any(|it| it.inner() == key.algorithm));
+        self.or_none()
     }
 
     /// How many there are.

@@ -2,6 +2,7 @@
 //!
 //! The cryptography is that of `aws-lc-rs`, through `jsonwebtoken`. What time it is, and what the claims mean, is decided here.
 
+mod algorithm;
 mod claims;
 mod keys;
 
@@ -14,6 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::credentials::MAX_TOKEN;
 use crate::{Grant, Rooms, Secret};
+pub use algorithm::{JwtAlgorithm, UnknownJwtAlgorithm};
 pub use keys::{JwtKeys, JwtKeysError, MAX_JWT_KEYS, MIN_HS256_KEY};
 
 /// What a token has to say, and what its claims mean.

@@ -119,6 +119,26 @@ fn rfc_8725_section_3_1_the_key_says_which_algorithm() {
     }
 }
 
+#[test]
+fn keys_of_other_algorithms_can_be_left_out() {
+    let keys = all_keys().only(&["ES256".parse().unwrap(), JwtAlgorithm::EdDsa]);
+    let verifier = JwtVerifier::new(keys.unwrap(), JwtPolicy::default());
+    for (algorithm, good_for) in [
+        (Algorithm::ES256, true),
+        (Algorithm::EdDSA, true),
+        (Algorithm::RS256, false),
+        (Algorithm::HS256, false),
+    ] {
+        let token = sign(&Header::new(algorithm), &good());
+        assert_eq!(verifier.verify(&token, NOW).is_ok(), good_for);
+    }
+    let none = JwtKeys::hs256(SECRET).unwrap().only(&[JwtAlgorithm::Rs256]);
+    assert_eq!(none.unwrap_err(), JwtKeysError::NoKey);
+    for name in ["none", "es256", "", "RS512"] {
+        assert_eq!(name.parse::<JwtAlgorithm>(), Err(UnknownJwtAlgorithm));
+    }
+}
+
 fn jwk(kid: &str, public: &str) -> Value {
     let key = match public {
         RSA_PUBLIC => jsonwebtoken::DecodingKey::from_rsa_pem(public.as_bytes()),

@@ -102,7 +102,8 @@ impl WebSocket {
         let mut state = shared.lock();
         while state.closed.is_none()
             && !state.closing
-            && (state.full || (state.under_way > 0 && state.under_way + weight > UNDER_WAY))
+            && state.under_way > 0
+            && state.under_way + weight > UNDER_WAY
         {
             state = shared.wait(state);
         }
@@ -310,10 +311,8 @@ struct State {
     kept: usize,
     /// The loop does not read, for nobody takes these.
     paused: bool,
-    /// What was sent and the loop has not taken.
+    /// What was sent and the loop has not taken, or has taken beyond what the server reads.
     under_way: usize,
-    /// The server does not read.
-    full: bool,
     /// We have closed.
     closing: bool,
     closed: Option<CloseCause>,
@@ -392,10 +391,7 @@ impl Handler for Engine {
     }
 
     fn drained(&mut self, conn: &mut Conn<'_, Self::Peer>) {
-        conn.peer().change(|state| {
-            state.full = false;
-            state.under_way = 0;
-        });
+        conn.peer().change(|state| state.under_way = 0);
     }
 
     fn closed(
@@ -420,9 +416,8 @@ impl Handler for Engine {
                     return;
                 };
                 peer.change(|state| match sent {
-                    // It counts until the server has read.
-                    Sent::Full => state.full = true,
-                    _ if state.full => {}
+                    // It counts until the server has read: `drained` tells.
+                    Sent::Full => {}
                     _ => state.under_way = state.under_way.saturating_sub(message.len() + COST),
                 });
             }

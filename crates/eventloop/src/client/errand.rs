@@ -76,8 +76,6 @@ impl fmt::Debug for Letter {
 /// What a worker keeps of its dialled connections beside their slots.
 #[derive(Debug, Default)]
 pub(crate) struct Dialled {
-    /// The worker shuts down: nothing is dialled any more.
-    pub(crate) over: bool,
     /// Connections for which something is to be done outside.
     pub(crate) wanted: Vec<u32>,
     /// What the servers of open ones answered.

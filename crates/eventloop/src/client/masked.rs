@@ -8,8 +8,24 @@ use crate::slot::Slot;
 use crate::state::Core;
 
 impl<P> Core<P> {
+    /// The same for messages that may be dropped one by one while they wait: none of them refers to another.
+    pub(crate) fn messages_for(
+        &mut self,
+        index: u32,
+        mut messages: Vec<(Bytes, u64)>,
+    ) -> Vec<(Bytes, u64)> {
+        for (frame, _) in &mut messages {
+            *frame = self.in_form(index, core::mem::take(frame), false);
+        }
+        messages
+    }
+
     /// The same frames as a dialled connection sends them; for others, the frames themselves.
     pub(crate) fn in_form_for(&mut self, index: u32, frames: Bytes) -> Bytes {
+        self.in_form(index, frames, true)
+    }
+
+    fn in_form(&mut self, index: u32, frames: Bytes, compress: bool) -> Bytes {
         let slot = self.slots.get_mut(index);
         let Some(slot) = slot.filter(|slot| slot.is_dialled()) else {
             return frames;
@@ -28,12 +44,19 @@ impl<P> Core<P> {
             ) else {
                 break;
             };
-            let kind = match header.opcode {
-                Opcode::Text => Kind::Text,
-                _ => Kind::Binary,
-            };
             // It is open, and between two messages.
-            let _ = connection.send(kind, payload, &mut self.scratch, &mut out);
+            let _ = match (header.opcode, compress) {
+                (Opcode::Text, true) => {
+                    connection.send(Kind::Text, payload, &mut self.scratch, &mut out)
+                }
+                (_, true) => connection.send(Kind::Binary, payload, &mut self.scratch, &mut out),
+                // A fragment that is the last is sent as it is.
+                (Opcode::Text, false) => match str::from_utf8(payload) {
+                    Ok(text) => connection.send_text_fragment(text, true, &mut out),
+                    Err(_) => Ok(()),
+                },
+                (_, false) => connection.send_binary_fragment(payload, true, &mut out),
+            };
             rest = behind;
         }
         out.into()

@@ -51,7 +51,7 @@ impl<N: Send + 'static, P: 'static> Client<N, P> {
     ///
     /// As [`join`](Self::join).
     pub fn shutdown(self, grace: Duration) -> io::Result<()> {
-        self.server.shutdown(grace)
+        self.server.shutdown(grace).map(drop)
     }
 
     /// Waits until [`Remote::shutdown`] has ended it.

@@ -15,7 +15,7 @@ use super::errand::{Errand, Found, Letter, Outside};
 use super::race::Race;
 use super::{Dial, DialError, Dialling, Proxy, Response};
 use crate::mailbox::Mailbox;
-use crate::slot::{Slot, Stage};
+use crate::slot::{Slot, Stage, Standing};
 use crate::slots::SlotToken;
 use crate::state::Core;
 use crate::transport::Transport;
@@ -25,7 +25,7 @@ use crate::{CloseCause, ConnId, Handler};
 impl<P> Core<P> {
     /// Opens a connection, or begins to.
     pub(crate) fn dial(&mut self, dial: Dial, peer: P) -> ConnId {
-        if self.dialled.over {
+        if self.leaving {
             // A handler that dials whenever something has ended would never come to its own end.
             return ConnId {
                 worker: self.worker,
@@ -37,7 +37,7 @@ impl<P> Core<P> {
         let stage = Stage::Dialling(Box::new(Dialling::new(dial, self.now)));
         let unspecified = ([0, 0, 0, 0], 0).into();
         let mut slot = Slot::new(Transport::Unconnected, unspecified, stage, self.now);
-        slot.addr.dialled = true;
+        slot.standing = Standing::Dialled;
         slot.peer = Some(peer);
         let (index, _) = self.slots.insert(slot);
         if at_once {
@@ -90,7 +90,7 @@ impl<H: Handler> Worker<H> {
     fn advance(&mut self, index: u32, outside: &mut impl Outside) {
         self.tell_start(index);
         let (now, id) = (self.core.now, self.core.id(index));
-        let shuts_down = self.shutdown.is_some();
+        let shuts_down = self.leaving.is_some();
         let Some(slot) = self.core.slots.get_mut(index) else {
             return;
         };
@@ -151,7 +151,7 @@ impl<H: Handler> Worker<H> {
         let now = self.core.now;
         if let Some(slot) = self.core.slots.get_mut(index)
             && !slot.flags.ended
-            && self.shutdown.is_none()
+            && self.leaving.is_none()
             && let Stage::Dialling(dialling) = &slot.stage
             && let Phase::Delayed = dialling.phase
             && dialling.deadline <= now
@@ -212,7 +212,6 @@ impl<H: Handler> Worker<H> {
         if let Some(slot) = self.core.slots.get_mut(index) {
             slot.socket = socket;
             slot.addr = addr.into();
-            slot.addr.dialled = true;
             slot.flags.readable = true;
         }
         self.begin(index);
@@ -278,6 +277,7 @@ impl<H: Handler> Worker<H> {
         };
         slot.stage = Stage::Open(connection);
         slot.liveness.opened(now);
+        self.core.tally.dialled();
         self.core
             .dialled
             .responses

@@ -10,14 +10,18 @@ mod model;
 mod net;
 mod script;
 mod secure;
+mod tests_admission;
 mod tests_backpressure;
 mod tests_closing;
 #[cfg(feature = "client")]
 mod tests_dialling;
 mod tests_fairness;
+mod tests_leaving;
 mod tests_mail;
 mod tests_random;
 mod tests_requests;
+mod tests_slow_random;
+mod tests_slow_readers;
 mod tests_timeouts;
 mod tests_topics;
 mod world;

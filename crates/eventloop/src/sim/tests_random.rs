@@ -2,8 +2,10 @@
 //! accounted for and nothing left.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
+use wirefan_admission::Rate;
 use wirefan_protocol::{CloseCode, DeflateConfig, Frame, Overdue, SendScratch};
 
 use super::chance::Rng;
@@ -76,7 +78,12 @@ fn setup(seed: u64, rng: &mut Rng) -> (Setup, Mode) {
         timeouts.ping = Some(Duration::from_secs(2));
         timeouts.pong = Duration::from_millis(1500);
     }
-    setup.tls = rng.percent(10);
+    if rng.percent(30) {
+        // What waits is not lost, whatever else happens.
+        let per_second = NonZeroU32::new(10 + rng.below(1000) as u32);
+        setup.limits.traffic.messages = per_second.map(Rate::per_second);
+    }
+    setup.tls = rng.percent(10) && setup.limits.traffic.messages.is_none();
     if setup.tls {
         setup.read_buffer = 128 * 1024;
     }

@@ -6,20 +6,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use wirefan_protocol::{Config, DeflateConfig, Millis, Timeouts};
+use wirefan_admission::Networks;
+use wirefan_protocol::{CloseCode, Config, DeflateConfig, Millis, Timeouts};
 
 use super::chance::{Clock, Rng};
 use super::client::{Client, Mood};
 use super::net::{Conduct, Line};
 use super::secure::{self, Secure};
 use crate::directory::Directory;
+use crate::limits::Admission;
 use crate::mailbox::Mailbox;
+use crate::policy::Policies;
 use crate::settings::{Backpressure, Settings};
 use crate::slots::SlotToken;
+use crate::tally::Board;
 use crate::tls::TlsStream;
 use crate::transport::Transport;
 use crate::worker::{Ready, Shared, Worker};
-use crate::{Ctx, Handler, Remote};
+use crate::{Ctx, Handler, Limits, Remote};
 
 /// Long enough for every deadline of a run.
 const MONTHS: Duration = Duration::from_secs(100 * 24 * 60 * 60);
@@ -31,7 +35,11 @@ pub(super) struct Setup {
     pub(super) workers: u16,
     pub(super) timeouts: Timeouts,
     pub(super) marks: Backpressure,
+    pub(super) policies: Policies,
     pub(super) max_connections: usize,
+    pub(super) limits: Limits,
+    /// Everybody comes by way of a proxy, one of these.
+    pub(super) proxies: Option<Networks>,
     pub(super) max_mail: usize,
     pub(super) max_message: usize,
     pub(super) read_buffer: usize,
@@ -48,12 +56,18 @@ pub(super) struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
+        let mut timeouts = Timeouts::default();
+        // Moments are looked at to the millisecond.
+        timeouts.jitter = 0;
         Self {
             seed: 1,
             workers: 1,
-            timeouts: Timeouts::default(),
+            timeouts,
             marks: Backpressure::default(),
+            policies: Policies::default(),
             max_connections: 1000,
+            limits: Limits::default(),
+            proxies: None,
             max_mail: 1024 * 1024,
             max_message: 1024 * 1024,
             read_buffer: 64 * 1024,
@@ -123,11 +137,16 @@ impl<H: Handler> World<H> {
                 })
                 .collect(),
             connections: Arc::new(AtomicUsize::new(0)),
+            boards: (0..setup.workers).map(|_| Board::new()).collect(),
+            draining: Arc::default(),
             settings: Arc::new(Settings {
                 protocol: Arc::new(protocol),
                 timeouts: setup.timeouts.clone(),
                 backpressure: setup.marks.clone(),
+                policies: setup.policies.clone(),
                 max_connections: setup.max_connections,
+                lifetime_code: CloseCode::GOING_AWAY,
+                admission: Admission::new(setup.limits.clone()),
             }),
         };
         let benches = woken
@@ -151,6 +170,8 @@ impl<H: Handler> World<H> {
         let remote = Remote {
             mailboxes: Arc::clone(&shared.mailboxes),
             directory: Arc::clone(&shared.directory),
+            boards: Arc::clone(&shared.boards),
+            draining: Arc::clone(&shared.draining),
             #[cfg(feature = "client")]
             peer: core::any::TypeId::of::<H::Peer>(),
         };
@@ -316,7 +337,8 @@ impl<H: Handler> World<H> {
                 true => TlsStream::boxed(line.socket(), secure::server()),
                 false => line.socket(),
             };
-            if let Some(token) = bench.worker.admit(Transport::Other(socket), addr) {
+            let (socket, proxies) = (Transport::Other(socket), self.setup.proxies.as_ref());
+            if let Some(token) = bench.worker.admit(socket, Some(addr), proxies) {
                 bench.lines.push((token, line));
             }
         }
@@ -375,6 +397,7 @@ impl<H: Handler> World<H> {
             let core = &mut bench.worker.core;
             assert_eq!(core.slots.len(), 0, "connections are left");
             assert!(core.topics.is_empty(), "topics are left");
+            assert!(core.guests.is_empty(), "something is kept of connections");
             let mut entries = Vec::new();
             core.wheel.expired(core.now.after(MONTHS), &mut entries);
             assert_eq!(core.wheel.next(), None, "deadlines are left");
@@ -385,6 +408,7 @@ impl<H: Handler> World<H> {
             "the directory is not empty"
         );
         assert_eq!(self.shared.connections.load(Ordering::SeqCst), 0);
+        assert_eq!(self.shared.settings.admission.pending(), 0);
     }
 }
 

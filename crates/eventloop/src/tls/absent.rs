@@ -2,8 +2,7 @@
 
 use std::io;
 
-use mio::net::TcpStream;
-
+use crate::stream::Stream;
 use crate::transport::Socket;
 
 #[derive(Clone, Debug)]
@@ -13,12 +12,21 @@ pub(crate) enum Tls {}
 pub(crate) enum TlsStream {}
 
 impl TlsStream {
-    pub(crate) fn boxed(_: TcpStream, tls: Tls) -> Box<Self> {
+    pub(crate) fn boxed(_: Stream, tls: Tls) -> Box<Self> {
         match tls {}
     }
 
     #[allow(clippy::needless_pass_by_ref_mut, reason = "as its namesake")]
-    pub(crate) fn socket(&mut self) -> &mut TcpStream {
+    pub(crate) fn put_back(&mut self, _: &[u8]) {
+        match *self {}
+    }
+
+    pub(crate) fn is_unix(&self) -> bool {
+        match *self {}
+    }
+
+    #[allow(clippy::needless_pass_by_ref_mut, reason = "as its namesake")]
+    pub(crate) fn socket(&mut self) -> &mut Stream {
         match *self {}
     }
 }

@@ -6,7 +6,6 @@ use core::fmt;
 use core::mem;
 use std::io::{self, IoSlice};
 
-use mio::net::TcpStream;
 use rustls::server::UnbufferedServerConnection;
 
 #[cfg(feature = "client")]
@@ -14,6 +13,7 @@ use super::ClientTls;
 use super::records::{self, Live, Opened};
 use super::sealed::Sealed;
 use super::{Tls, TlsFailure, TlsSession};
+use crate::stream::Stream;
 use crate::transport::Socket;
 
 /// The thread's buffer for records: rustls wants up to 64 KiB of handshake in one piece, and a record has 18 KiB at most.
@@ -42,7 +42,7 @@ struct Scratch {
 }
 
 /// A connection over TLS.
-pub(crate) struct TlsStream<S = TcpStream> {
+pub(crate) struct TlsStream<S = Stream> {
     socket: S,
     stage: Stage,
     /// The beginning of what is not whole yet: a record, or a handshake message of several.
@@ -53,6 +53,8 @@ pub(crate) struct TlsStream<S = TcpStream> {
     server_name: Option<Box<str>>,
     /// What comes behind the plaintext that has been read.
     failure: Option<TlsFailure>,
+    /// Something in `pending` was read by somebody else and has not been looked at.
+    ahead: bool,
     /// The last read has emptied the socket.
     drained: bool,
     /// Bytes have come that are not worth any plaintext yet.
@@ -114,6 +116,7 @@ impl<S: Socket> TlsStream<S> {
             sent: 0,
             server_name: None,
             failure: None,
+            ahead: false,
             drained: false,
             heard: false,
             peer_closed: false,
@@ -126,6 +129,12 @@ impl<S: Socket> TlsStream<S> {
 
     pub(crate) fn socket(&mut self) -> &mut S {
         &mut self.socket
+    }
+
+    /// Takes bytes that were read from the socket by somebody else, before the first of its own.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
+        self.ahead = !bytes.is_empty();
     }
 
     /// What was agreed, once there is anything to tell.
@@ -145,14 +154,18 @@ impl<S: Socket> TlsStream<S> {
         loop {
             let begun = self.pending.len();
             incoming[..begun].copy_from_slice(&self.pending);
-            let len = self.socket.read(&mut incoming[begun..])?;
-            if len == 0 {
+            let ahead = mem::take(&mut self.ahead);
+            let len = match ahead {
+                true => 0,
+                false => self.socket.read(&mut incoming[begun..])?,
+            };
+            if len == 0 && !ahead {
                 self.cut = true;
                 return Ok(0);
             }
             self.heard = true;
             let end = begun + len;
-            self.drained = end < incoming.len() && self.socket.short_read_drains();
+            self.drained = !ahead && end < incoming.len() && self.socket.short_read_drains();
             let waits = self.unsent() > 0;
             let opened = self.open(&mut incoming[..end], plain);
             // What has been refused is for the worker to go on with, which has to know that it has gone.
@@ -270,6 +283,12 @@ impl<S: Socket> TlsStream<S> {
             }
             Stage::Fresh(_) | Stage::Failed => {}
         }
+    }
+}
+
+impl TlsStream {
+    pub(crate) fn is_unix(&self) -> bool {
+        self.socket.is_unix()
     }
 }
 

@@ -14,7 +14,7 @@ fn topics(history: Option<u32>, offer: &str) -> (Topics, Option<DeflateParams>) 
     let agreed = negotiate([offer.as_bytes()], &config).unwrap().0;
     let directory = Arc::new(Directory::new(1));
     (
-        Topics::new(0, directory, Compression::of(&config)),
+        Topics::new(0, directory, Compression::of(&config), Policies::default()),
         agreed.deflate(),
     )
 }
@@ -28,7 +28,7 @@ fn two_thousand_members_cost_one_compression() {
         }
         let topic = topics.find("room").unwrap();
         for _ in 0..10 {
-            topics.append(topic, Kind::Text, &[b'x'; 500], None);
+            topics.append(topic, Kind::Text, &[b'x'; 500], None, 0);
         }
         assert_eq!(topics.compressions, 10, "{history:?}");
     }
@@ -46,7 +46,7 @@ fn each_window_size_costs_one_and_plain_members_none() {
         topics.join("room", slot as u32, deflate, true);
     }
     let topic = topics.find("room").unwrap();
-    topics.append(topic, Kind::Text, &[b'x'; 500], None);
+    topics.append(topic, Kind::Text, &[b'x'; 500], None, 0);
     assert_eq!(topics.compressions, 2);
 }
 
@@ -57,7 +57,7 @@ fn a_small_room_has_no_cohort_and_a_left_one_keeps_none() {
         .map(|slot| topics.join("room", slot, deflate, true))
         .collect();
     let topic = topics.find("room").unwrap();
-    topics.append(topic, Kind::Text, &[b'x'; 500], None);
+    topics.append(topic, Kind::Text, &[b'x'; 500], None, 0);
     assert!(
         memberships
             .iter()
@@ -79,6 +79,6 @@ fn a_small_room_has_no_cohort_and_a_left_one_keeps_none() {
         .map(|slot| topics.join("room", slot, deflate, true))
         .collect();
     let topic = topics.find("room").unwrap();
-    topics.append(topic, Kind::Text, &[b'x'; 500], None);
+    topics.append(topic, Kind::Text, &[b'x'; 500], None, 0);
     assert!(!topics.is_in_step(&few) && topics.cohorts == 0);
 }

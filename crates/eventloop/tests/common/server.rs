@@ -19,6 +19,7 @@ use super::client::Client;
 pub(crate) enum Seen {
     Open(ConnId),
     Drained(ConnId),
+    Pong(ConnId, Vec<u8>, Option<Duration>),
     Closed(Closed),
 }
 
@@ -153,6 +154,11 @@ impl Handler for Probe {
     fn drained(&mut self, conn: &mut Conn<'_, String>) {
         self.tell(Seen::Drained(conn.id()));
         (self.app.on_drained)(conn);
+    }
+
+    fn pong(&mut self, conn: &mut Conn<'_, String>, payload: &[u8], rtt: Option<Duration>) {
+        assert!(rtt.is_none() || conn.rtt() == rtt);
+        self.tell(Seen::Pong(conn.id(), payload.into(), rtt));
     }
 
     fn timer(&mut self, conn: &mut Conn<'_, String>) {

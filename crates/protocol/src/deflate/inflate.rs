@@ -49,6 +49,11 @@ impl Inflation {
         Ok(())
     }
 
+    /// Compressed bytes of this message that have come.
+    pub(crate) fn came(&self) -> u64 {
+        self.came
+    }
+
     /// Inflates a piece into `message`; `history` is what earlier messages left.
     pub(crate) fn inflate(
         &mut self,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use mio::event::Event;
-use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 use wirefan_protocol::{CloseCode, Connection, Event as Told, Input, RecvScratch};
 
@@ -14,6 +13,7 @@ use super::control::{Control, Meter, Phase, Report, WAKE, add};
 use super::dial::{Dial, Dialler, Opened};
 use super::failure::Failure;
 use super::link::close_frame;
+use super::socket::Socket;
 use super::sources::Sources;
 use super::tally::Tally;
 
@@ -37,7 +37,7 @@ pub(crate) struct Task {
 enum Slot {
     Dialling(Dial),
     /// Our Close is out: what is still to come is the answer, or the bytes themselves.
-    Closing(TcpStream, Farewell),
+    Closing(Socket, Farewell),
     Empty,
 }
 
@@ -134,7 +134,7 @@ impl Churn {
                 self.dialled += 1;
                 let now = self.task.control.now();
                 let registry = self.task.poll.registry();
-                match self.task.dialler.dial(source, registry, Token(place)) {
+                match self.task.dialler.dial(None, source, registry, Token(place)) {
                     Ok(dial) => self.slots[place] = (Slot::Dialling(dial), now),
                     Err(failure) => self.failed(place, &failure),
                 }

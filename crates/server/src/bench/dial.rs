@@ -8,11 +8,13 @@ use std::sync::Arc;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Type};
+use wirefan_eventloop::rustls::ClientConfig;
 use wirefan_protocol::handshake::{Answer, ClientHandshake, ClientRequest};
 use wirefan_protocol::{Config, Connection, Input};
 
 use super::failure::Failure;
+use super::socket::Socket;
 use super::target::Target;
 
 /// The key and the answer to it of RFC 6455 §1.3, for servers whose answer is a constant.
@@ -27,6 +29,8 @@ pub(crate) struct Dialler {
     pub(crate) target: Target,
     pub(crate) addr: SocketAddr,
     pub(crate) config: Arc<Config>,
+    /// For `wss://`.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
 }
 
 enum Handshake {
@@ -36,7 +40,7 @@ enum Handshake {
 
 /// A connection that is being opened.
 pub(crate) struct Dial {
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Socket,
     request: Vec<u8>,
     written: usize,
     handshake: Handshake,
@@ -50,9 +54,10 @@ pub(crate) struct Opened {
 }
 
 impl Dialler {
-    /// Starts to connect.
+    /// Starts to connect, to the room of this number if there are several.
     pub(crate) fn dial(
         &self,
+        room: Option<usize>,
         source: Option<IpAddr>,
         registry: &Registry,
         token: Token,
@@ -68,13 +73,17 @@ impl Dialler {
             Handshake::Raw(Vec::new())
         } else {
             Handshake::Client(Box::new(
-                self.handshake(&mut request).map_err(Failure::Connect)?,
+                self.handshake(room, &mut request)
+                    .map_err(Failure::Connect)?,
             ))
         };
         let connect = || {
             let mut socket = connect(self.addr, source)?;
             registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
-            Ok(socket)
+            match &self.tls {
+                Some(config) => Socket::tls(socket, config, self.target.server_name()?),
+                None => Ok(Socket::Plain(socket)),
+            }
         };
         Ok(Dial {
             socket: connect().map_err(Failure::Connect)?,
@@ -85,8 +94,14 @@ impl Dialler {
     }
 
     /// Writes a request; what is wrong with it is wrong with the URL.
-    pub(crate) fn handshake(&self, request: &mut Vec<u8>) -> io::Result<ClientHandshake> {
-        let asked = ClientRequest::new(&self.target.authority, &self.target.path);
+    pub(crate) fn handshake(
+        &self,
+        room: Option<usize>,
+        request: &mut Vec<u8>,
+    ) -> io::Result<ClientHandshake> {
+        let path = room.map(|room| format!("{}{room}", self.target.path));
+        let path = path.as_deref().unwrap_or(&self.target.path);
+        let asked = ClientRequest::new(&self.target.authority, path);
         ClientHandshake::start(Arc::clone(&self.config), asked, seed()?, request)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
     }
@@ -102,9 +117,9 @@ pub(crate) fn seed() -> io::Result<[u8; 32]> {
 fn connect(addr: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     let domain = Domain::for_address(addr);
     #[cfg(target_os = "linux")]
-    let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    let socket = socket2::Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     #[cfg(not(target_os = "linux"))]
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     #[cfg(not(target_os = "linux"))]
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
@@ -154,6 +169,15 @@ impl Dial {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Failure::Connect(error)),
             }
+        }
+        if event.is_writable()
+            && let Err(error) = self.socket.flush()
+            && !matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected
+            )
+        {
+            return Err(Failure::Broken(error));
         }
         while event.is_readable() && self.written > 0 {
             let len = match self.socket.read(buffer) {

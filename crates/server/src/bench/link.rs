@@ -1,32 +1,59 @@
 //! [`Link`]: one connection of a load, from the dial to its end.
 
-use mio::net::TcpStream;
 use wirefan_protocol::{CloseCode, Connection, Header, Opcode, apply_mask};
 
 use super::dial::Dial;
 use super::incoming::Incoming;
 use super::ledger::Ledger;
 use super::outgoing::Outgoing;
+use super::socket::Socket;
 
 /// What a connection is there for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Role {
     /// Sends, and gets all of it back.
     Echo,
-    /// Sends to the room.
+    /// Sends to the room, or to the one of its number.
     Publisher(usize),
-    /// Gets everything that is sent to the room.
-    Subscriber,
+    /// Gets everything that is sent to its room.
+    Subscriber(Hears),
     /// Does nothing.
     Idle,
+}
+
+/// Whom a subscriber hears.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Hears {
+    /// All publishers: there is one room.
+    All,
+    /// The publisher of this number, who has a room of that number.
+    One(usize),
+}
+
+impl Hears {
+    /// Those of all, given one for each publisher, that it hears.
+    pub(crate) fn of<T>(self, all: &[T]) -> &[T] {
+        match self {
+            Self::All => all,
+            Self::One(publisher) => &all[publisher..=publisher],
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn of_mut<T>(self, all: &mut [T]) -> &mut [T] {
+        match self {
+            Self::All => all,
+            Self::One(publisher) => &mut all[publisher..=publisher],
+        }
+    }
 }
 
 /// How far a connection is.
 pub(crate) enum Stage {
     Dialling(Box<Dial>),
-    Open(TcpStream),
+    Open(Socket),
     /// Our Close is out.
-    Closing(TcpStream),
+    Closing(Socket),
     Gone,
 }
 

@@ -85,6 +85,7 @@ impl Load {
                     dialler,
                     cargos: Arc::clone(&cargos),
                     pace,
+                    rooms: plan.rooms.is_some(),
                     links,
                     reports,
                     tally,

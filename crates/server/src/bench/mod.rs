@@ -21,10 +21,12 @@ mod progress;
 mod results;
 mod run;
 mod sample;
+mod socket;
 mod sources;
 mod table;
 mod tally;
 mod target;
+mod trust;
 mod worker;
 
 pub(crate) use options::{Bench, with_mode};

@@ -8,6 +8,7 @@ use std::num::{NonZeroU16, NonZeroU32, NonZeroU64, NonZeroUsize};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::target::Target;
+use super::trust::Trust;
 use crate::quantity;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -88,12 +89,15 @@ pub(crate) fn with_mode(args: impl IntoIterator<Item = OsString>) -> Vec<OsStrin
 /// The options of every mode.
 #[derive(Args, Debug)]
 pub(crate) struct Common {
-    /// Where the server listens: ws://HOST:PORT/PATH, or tcp://HOST:PORT for one that speaks no WebSocket
+    /// Where the server listens: ws:// or wss://HOST:PORT/PATH, or tcp://HOST:PORT for one that speaks no WebSocket
     ///
     /// Behind tcp:// the same request and the same masked frames are sent; the server answers with a 101 for the key
     /// of RFC 6455's example and then gives back every byte as it came. It shows what a server could reach at best.
     #[arg(value_name = "URL", value_parser = Target::parse)]
     pub(crate) url: Target,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
 
     /// Threads that drive the connections
     #[arg(long, value_name = "N", default_value = "1")]
@@ -199,6 +203,10 @@ pub(crate) struct Broadcast {
     #[arg(long, value_name = "N", default_value = "100")]
     pub(crate) subscribers: NonZeroUsize,
 
+    /// As many rooms, with a publisher each: PATH0, PATH1 and so on, with PATH that of the URL; subscribers are spread evenly
+    #[arg(long, value_name = "N", conflicts_with = "publishers")]
+    pub(crate) rooms: Option<NonZeroU16>,
+
     #[command(flatten)]
     pub(crate) messages: Messages,
 }
@@ -239,6 +247,10 @@ pub(crate) enum Contradiction {
     CompressedTcp,
     /// A message has to tell whose it is.
     NameTooLong,
+    /// A raw server has no rooms.
+    RoomsOfTcp,
+    /// A room without anybody in it.
+    EmptyRooms,
 }
 
 impl fmt::Display for Contradiction {
@@ -250,6 +262,8 @@ impl fmt::Display for Contradiction {
             Self::NameTooLong => {
                 "several publishers need a --size of at least 8: each message tells whose it is"
             }
+            Self::RoomsOfTcp => "--rooms needs a ws:// URL: behind tcp:// there is one room",
+            Self::EmptyRooms => "--rooms needs a --subscribers of at least as many",
         })
     }
 }
@@ -264,8 +278,15 @@ impl Messages {
 
 impl Broadcast {
     fn contradiction(&self) -> Option<Contradiction> {
-        if self.publishers.get() > 1 && self.messages.size < 8 {
+        let rooms = self.rooms.map_or(0, NonZeroU16::get);
+        if self.publishers.get().max(rooms) > 1 && self.messages.size < 8 {
             return Some(Contradiction::NameTooLong);
+        }
+        if rooms > 0 && self.common.url.raw {
+            return Some(Contradiction::RoomsOfTcp);
+        }
+        if usize::from(rooms) > self.subscribers.get() {
+            return Some(Contradiction::EmptyRooms);
         }
         self.messages.contradiction(&self.common)
     }

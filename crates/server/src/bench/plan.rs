@@ -5,7 +5,7 @@ use core::time::Duration;
 use wirefan_protocol::{Config, DeflateConfig};
 
 use super::cargo::Lading;
-use super::link::Role;
+use super::link::{Hears, Role};
 use super::options::{Broadcast, Common, Connect, Echo, Idle, Messages, Mode, Payload};
 use super::worker::Pace;
 
@@ -16,6 +16,8 @@ pub(crate) struct Plan {
     /// In the order in which they are opened.
     pub(crate) roles: Vec<Role>,
     pub(crate) publishers: usize,
+    /// Each publisher has a room of its own, and so many there are.
+    pub(crate) rooms: Option<usize>,
     pub(crate) messages: Option<Messages>,
     pub(crate) warmup: Duration,
     pub(crate) duration: Duration,
@@ -33,6 +35,7 @@ impl Plan {
                 common,
                 roles: vec![Role::Echo; connections.get()],
                 publishers: 0,
+                rooms: None,
                 warmup: messages.span.warmup,
                 duration: messages.span.duration,
                 messages: Some(messages),
@@ -41,16 +44,25 @@ impl Plan {
                 common,
                 publishers,
                 subscribers,
+                rooms,
                 messages,
             }) => {
-                let publishers = usize::from(publishers.get());
-                let mut roles = vec![Role::Subscriber; subscribers.get()];
+                let rooms = rooms.map(|rooms| usize::from(rooms.get()));
+                let publishers = rooms.unwrap_or_else(|| usize::from(publishers.get()));
+                let hears = |subscriber: usize| match rooms {
+                    Some(rooms) => Hears::One(subscriber % rooms),
+                    None => Hears::All,
+                };
+                let mut roles: Vec<_> = (0..subscribers.get())
+                    .map(|subscriber| Role::Subscriber(hears(subscriber)))
+                    .collect();
                 roles.extend((0..publishers).map(Role::Publisher));
                 Self {
                     mode: "broadcast",
                     common,
                     roles,
                     publishers,
+                    rooms,
                     warmup: messages.span.warmup,
                     duration: messages.span.duration,
                     messages: Some(messages),
@@ -65,6 +77,7 @@ impl Plan {
                 common,
                 roles: vec![Role::Idle; connections.get()],
                 publishers: 0,
+                rooms: None,
                 messages: None,
                 warmup: span.warmup,
                 duration: span.duration,
@@ -78,6 +91,7 @@ impl Plan {
                 common,
                 roles: vec![Role::Idle; connections.get()],
                 publishers: 0,
+                rooms: None,
                 messages: None,
                 warmup: Duration::ZERO,
                 duration,

@@ -23,6 +23,8 @@ pub(crate) struct Results {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) publishers: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rooms: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) subscribers: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) size_bytes: Option<usize>,
@@ -155,6 +157,7 @@ impl Results {
             threads,
             connections: plan.roles.len(),
             publishers: (plan.publishers > 0).then_some(plan.publishers),
+            rooms: plan.rooms,
             subscribers,
             size_bytes: sends.map(|messages| messages.size),
             payload: sends.and_then(|messages| {

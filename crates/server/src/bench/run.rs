@@ -11,6 +11,7 @@ use super::plan::Plan;
 use super::preflight::{self, Shortage};
 use super::process::{Process, Unknown};
 use super::results::Results;
+use super::trust::TrustError;
 
 /// Why there are no results. Said in one line, with what to do about it.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) enum BenchError {
     Resolve { url: String, error: io::Error },
     /// The URL cannot be asked for.
     Url { url: String, error: io::Error },
+    /// There is no TLS to be had.
+    Tls { url: String, error: TrustError },
     /// Too many connections for this machine.
     Shortage(Shortage),
     /// The server's process cannot be looked at.
@@ -34,6 +37,7 @@ impl fmt::Display for BenchError {
                 write!(f, "cannot find the host of {url}: {error}; check the name")
             }
             Self::Url { url, error } => write!(f, "cannot ask for {url}: {error}"),
+            Self::Tls { url, error } => write!(f, "{url}: {error}"),
             Self::Shortage(shortage) => shortage.fmt(f),
             Self::Process(unknown) => unknown.fmt(f),
             Self::System(error) => write!(f, "the load cannot run: {error}"),
@@ -74,14 +78,19 @@ fn measure(plan: &Plan) -> Result<Results, BenchError> {
         .map_err(|error| BenchError::Resolve { url: url(), error })?;
     let threads = usize::from(common.threads.get()).min(plan.roles.len());
     preflight::check(plan.roles.len(), threads, addr).map_err(BenchError::Shortage)?;
+    let tls = common.url.tls.then(|| common.trust.config());
+    let tls = tls
+        .transpose()
+        .map_err(|error| BenchError::Tls { url: url(), error })?;
     let dialler = Dialler {
         target: common.url.clone(),
         addr,
         config: Arc::new(plan.config()),
+        tls,
     };
     if !dialler.target.raw {
         dialler
-            .handshake(&mut Vec::new())
+            .handshake(None, &mut Vec::new())
             .map_err(|error| BenchError::Url { url: url(), error })?;
     }
     let server = common.server_pid.map(|pid| Process::new(pid.get()));

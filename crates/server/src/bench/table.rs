@@ -24,6 +24,9 @@ impl fmt::Display for Results {
         if let (Some(publishers), Some(subscribers)) = (self.publishers, self.subscribers) {
             write!(what, ", {publishers} publishing, {subscribers} subscribed")?;
         }
+        if let Some(rooms) = self.rooms {
+            write!(what, ", {rooms} rooms")?;
+        }
         if let (Some(size), Some(payload)) = (self.size_bytes, self.payload) {
             write!(what, "; {} bytes of {payload}", grouped(size as u64))?;
         }

@@ -5,11 +5,15 @@ use core::str::FromStr;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use wirefan_eventloop::rustls::pki_types::ServerName;
+
 /// Where a server is, and how it is spoken to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Target {
     /// Behind `tcp://`: it gives back bytes.
     pub(crate) raw: bool,
+    /// Behind `wss://`.
+    pub(crate) tls: bool,
     /// Host and port as they stand in the URL, for the `Host` header.
     pub(crate) authority: String,
     host: String,
@@ -30,7 +34,7 @@ pub(crate) enum TargetError {
 impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Scheme => "write ws://HOST:PORT/PATH, or tcp://HOST:PORT for a raw echo",
+            Self::Scheme => "write ws://HOST:PORT/PATH or wss://HOST:PORT/PATH, or tcp://HOST:PORT for a raw echo",
             Self::Host => "there is no host, as in ws://127.0.0.1:9001/ or ws://[::1]:9001/",
             Self::Port => "the port has to be a number from 1 to 65535; tcp:// always needs one",
             Self::Path => "the path has to be visible ASCII without #",
@@ -43,9 +47,10 @@ impl core::error::Error for TargetError {}
 impl Target {
     /// Reads a URL.
     pub(crate) fn parse(url: &str) -> Result<Self, TargetError> {
-        let (raw, rest) = match url.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ws") => (false, rest),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("tcp") => (true, rest),
+        let (raw, tls, rest) = match url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ws") => (false, false, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("wss") => (false, true, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("tcp") => (true, false, rest),
             _ => return Err(TargetError::Scheme),
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -77,6 +82,7 @@ impl Target {
         };
         let port = match port.ok_or(TargetError::Port)? {
             "" if raw => return Err(TargetError::Port),
+            "" if tls => 443,
             "" => 80,
             port => u16::from_str(port)
                 .ok()
@@ -92,11 +98,17 @@ impl Target {
         }
         Ok(Self {
             raw,
+            tls,
             authority: authority.trim_end_matches(':').to_owned(),
             host: host.to_owned(),
             port,
             path,
         })
+    }
+
+    /// What the certificate has to be for.
+    pub(crate) fn server_name(&self) -> io::Result<ServerName<'static>> {
+        ServerName::try_from(self.host.clone()).map_err(io::Error::other)
     }
 
     /// Looks the host up; of several addresses the first one counts.
@@ -113,7 +125,8 @@ impl fmt::Display for Target {
         if self.raw {
             write!(f, "tcp://{}", self.authority)
         } else {
-            write!(f, "ws://{}{}", self.authority, self.path)
+            let scheme = if self.tls { "wss" } else { "ws" };
+            write!(f, "{scheme}://{}{}", self.authority, self.path)
         }
     }
 }
@@ -160,6 +173,10 @@ mod tests {
             );
             assert_eq!((&*target.host, target.port), (host, port), "{url}");
         }
+        let target = Target::parse("wss://[::1]/tea").unwrap();
+        assert_eq!((target.tls, target.port), (true, 443));
+        assert_eq!(target.to_string(), "wss://[::1]/tea");
+        assert!(target.server_name().is_ok());
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub(crate) struct Task {
     pub(crate) dialler: Arc<Dialler>,
     pub(crate) cargos: Arc<[Arc<Cargo>]>,
     pub(crate) pace: Pace,
+    /// Each publisher has one of its own.
+    pub(crate) rooms: bool,
     /// Its connections in the order in which they are opened, and where each comes from.
     pub(crate) links: Vec<(Role, Option<IpAddr>)>,
     pub(crate) reports: Sender<Report>,
@@ -86,17 +88,17 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(task: Task) -> Self {
-        let subscribers = task
-            .links
-            .iter()
-            .filter(|(role, _)| *role == Role::Subscriber)
-            .count();
-        // As many as there are descriptors.
-        let deliveries = task
-            .control
-            .publishers
-            .iter()
-            .map(|_| Delivery::new(subscribers as u32));
+        // For each publisher; as many as there are descriptors.
+        let mut subscribers = vec![0_u32; task.control.publishers.len()];
+        for (role, _) in &task.links {
+            if let Role::Subscriber(hears) = role {
+                hears
+                    .of_mut(&mut subscribers)
+                    .iter_mut()
+                    .for_each(|it| *it += 1);
+            }
+        }
+        let deliveries = subscribers.into_iter().map(Delivery::new);
         Self {
             links: Vec::with_capacity(task.links.len()),
             senders: Vec::new(),
@@ -176,9 +178,13 @@ impl Worker {
             Stage::Gone => {}
             Stage::Dialling(dial) => {
                 let mut buffer = core::mem::take(&mut self.buffer);
+                let mut now_open = false;
                 match dial.ready(event, &mut buffer) {
                     Ok(None) => {}
-                    Ok(Some(opened)) => self.opened(place, opened, &mut buffer),
+                    Ok(Some(opened)) => {
+                        self.opened(place, opened, &mut buffer);
+                        now_open = true;
+                    }
                     Err(failure) => {
                         self.links[place].stage = Stage::Gone;
                         self.dialling -= 1;
@@ -187,6 +193,13 @@ impl Worker {
                     }
                 }
                 self.buffer = buffer;
+                // Of what TLS has read ahead the poll knows nothing.
+                if now_open
+                    && let Stage::Open(socket) = &self.links[place].stage
+                    && !socket.short_read_drains()
+                {
+                    self.read(place, false);
+                }
             }
             Stage::Open(_) | Stage::Closing(_) => {
                 if event.is_readable() || event.is_read_closed() || event.is_error() {

@@ -37,6 +37,8 @@ pub(crate) struct Wirefan {
     pub(crate) child: Child,
     pub(crate) addr: SocketAddr,
     lines: Receiver<String>,
+    /// What the log said before it listened.
+    pub(crate) early: Vec<String>,
 }
 
 impl Wirefan {
@@ -56,18 +58,30 @@ impl Wirefan {
 
     /// The same with another address, whose port is 0.
     pub(crate) fn start_on(listen: &str, args: &[&str]) -> Self {
-        let mut child = command(args)
-            .args(["--listen", listen])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::start_with(|command| {
+            command.args(args).args(["--listen", listen]);
+        })
+    }
+
+    /// Starts what is asked for, which listens somewhere, and waits until it does.
+    pub(crate) fn start_with(ask: impl FnOnce(&mut Command)) -> Self {
+        let mut command = command(&[]);
+        ask(&mut command);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = lines_of(child.stderr.take().unwrap());
         let mut server = Self {
             child,
             addr: ([127, 0, 0, 1], 0).into(),
             lines,
+            early: Vec::new(),
         };
-        let line = server.line_with("listening on ");
+        let line = loop {
+            let line = server.line_with("");
+            if line.contains("listening on ") {
+                break line;
+            }
+            server.early.push(line);
+        };
         let (_, rest) = line.split_once("listening on ").unwrap();
         server.addr = rest.split(' ').next().unwrap().parse().unwrap();
         server
@@ -81,6 +95,15 @@ impl Wirefan {
                 return line;
             }
         }
+    }
+
+    /// Ends the server, and returns what it has logged since the last line that was asked for.
+    #[cfg(unix)]
+    pub(crate) fn rest_of_log(mut self) -> Vec<String> {
+        self.signal("TERM");
+        self.wait();
+        // The pipe is closed, and with it the sender.
+        self.lines.iter().collect()
     }
 
     /// Closes the pipe that the log goes to.
@@ -199,8 +222,13 @@ pub(crate) struct Client {
 impl Client {
     /// Connects; `Err` is the status of a refusal.
     pub(crate) fn connect(addr: SocketAddr, request: ClientRequest<'_>) -> Result<Self, u16> {
-        let mut socket = TcpStream::connect(addr).unwrap();
+        let socket = TcpStream::connect(addr).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self::over(socket, request)
+    }
+
+    /// The same over a socket that is connected already, and whose reads have a time limit.
+    pub(crate) fn over(mut socket: TcpStream, request: ClientRequest<'_>) -> Result<Self, u16> {
         let mut out = Vec::new();
         let config = Config::default().into();
         let mut handshake = ClientHandshake::start(config, request, [7; 32], &mut out).unwrap();
@@ -267,6 +295,18 @@ impl Client {
                 0 => return Received::End,
                 len => self.take(Input::new(&mut buffer[..len])),
             }
+        }
+    }
+
+    /// Is pinged for so long, and told nothing else.
+    pub(crate) fn await_pings(&mut self, time: Duration) {
+        let start = Instant::now();
+        let mut buffer = vec![0; 65_536];
+        while start.elapsed() < time {
+            let len = read(&mut self.socket, &mut buffer);
+            assert!(len > 0, "the end after {:?}", start.elapsed());
+            self.take(Input::new(&mut buffer[..len]));
+            assert!(self.received.is_empty(), "{:?}", self.received);
         }
     }
 

@@ -4,9 +4,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod install;
+mod watched;
 
-use std::process::Command;
-use std::thread;
+use std::path::Path;
+use std::process::{self, Command};
+use std::{fs, thread};
 
 use common::Wirefan;
 use install::{chromium, node, or_skip, python, script, succeeds};
@@ -38,6 +40,61 @@ fn echo_over_tls_with_websockets_of_pypi() {
     if let Some(python) = or_skip(python()) {
         echo_over_tls(python, "echo.py");
     }
+}
+
+const TOKEN: &str = "ann-0123456789abcdef";
+
+/// A server that wants tokens, wherever they are. The folder has its file.
+fn with_tokens(name: &str, more: &[&str]) -> Wirefan {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", process::id()));
+    fs::write(&file, format!("{TOKEN} ann\n")).unwrap();
+    let args = ["echo", "--subprotocol", "chat", "--token-file"];
+    let places = [
+        "bearer",
+        "cookie:session",
+        "subprotocol",
+        "query:ticket",
+        "message",
+    ];
+    let places = places.map(|place| ["--token-from", place]).concat();
+    let server = Wirefan::start(&[&args[..], &[file.to_str().unwrap()], &places, more].concat());
+    // It has been read.
+    fs::remove_file(file).unwrap();
+    server
+}
+
+fn door(mut client: Command, name: &str) {
+    let server = with_tokens(name, &[]);
+    client.arg(script(name));
+    client.args([&format!("ws://{}/", server.addr), TOKEN]);
+    succeeds(client);
+}
+
+#[test]
+fn tokens_from_ws_of_npm() {
+    if let Some(node) = or_skip(node()) {
+        door(node, "door.cjs");
+    }
+}
+
+#[test]
+fn tokens_from_websockets_of_pypi() {
+    if let Some(python) = or_skip(python()) {
+        door(python, "door.py");
+    }
+}
+
+#[test]
+fn tokens_from_pages_of_a_browser() {
+    let (Some(mut node), Some(chromium)) = (or_skip(node()), or_skip(chromium())) else {
+        return;
+    };
+    let own = with_tokens("own", &[]);
+    let open = with_tokens("open", &["--allow-origin", "http://127.0.0.1:*"]);
+    node.arg(script("door_page.cjs"));
+    node.args([own.addr.to_string(), open.addr.to_string()]);
+    node.arg(TOKEN).arg(chromium);
+    succeeds(node);
 }
 
 fn echo(client: impl Fn() -> Command, name: &str) {

@@ -44,8 +44,9 @@ impl Worker {
         self.outstanding -= link.outgoing.outstanding;
         let lost = match link.role {
             Role::Echo => link.outgoing.outstanding,
-            Role::Subscriber => {
-                let publishers = self.task.control.publishers.iter().zip(&link.ledgers);
+            Role::Subscriber(hears) => {
+                let publishers = hears.of(&self.task.control.publishers);
+                let publishers = publishers.iter().zip(&link.ledgers);
                 let left = publishers.map(|(publisher, ledger)| {
                     publisher
                         .published
@@ -72,8 +73,9 @@ impl Worker {
         self.task.tally.failed(&failure);
         self.account(place);
         let link = &self.links[place];
-        if link.role == Role::Subscriber {
-            for (delivery, ledger) in self.deliveries.iter_mut().zip(&link.ledgers) {
+        if let Role::Subscriber(hears) = link.role {
+            let deliveries = hears.of_mut(&mut self.deliveries);
+            for (delivery, ledger) in deliveries.iter_mut().zip(&link.ledgers) {
                 delivery.gone(ledger.next);
             }
             self.moved = true;

@@ -11,7 +11,7 @@ use crate::bench::dial::Opened;
 use crate::bench::failure::Failure;
 use crate::bench::incoming::{Exact, Incoming};
 use crate::bench::ledger::Ledger;
-use crate::bench::link::{Link, Role, Stage, window_bits};
+use crate::bench::link::{Hears, Link, Role, Stage, window_bits};
 use crate::bench::outgoing::{Load, Outgoing};
 
 impl Worker {
@@ -24,7 +24,12 @@ impl Worker {
             let place = self.links.len();
             let (role, source) = self.task.links[place];
             let registry = self.task.poll.registry();
-            let stage = match self.task.dialler.dial(source, registry, Token(place)) {
+            let room = match role {
+                Role::Publisher(room) | Role::Subscriber(Hears::One(room)) => Some(room),
+                _ => None,
+            };
+            let room = room.filter(|_| self.task.rooms);
+            let stage = match self.task.dialler.dial(room, source, registry, Token(place)) {
                 Ok(dial) => {
                     self.dialling += 1;
                     Stage::Dialling(Box::new(dial))
@@ -46,7 +51,11 @@ impl Worker {
         } else {
             0
         };
-        let cargo = &self.task.cargos[sender];
+        let cargos = &self.task.cargos;
+        let cargo = match role {
+            Role::Subscriber(hears) => &hears.of(cargos)[0],
+            _ => &cargos[sender],
+        };
         // Each connection begins elsewhere, so that a message for another one is not taken for its own.
         let first = if role == Role::Echo {
             self.links.len() as u64
@@ -57,7 +66,7 @@ impl Worker {
         let raw = self.task.dialler.target.raw;
         let ledgers = match role {
             Role::Echo => 1,
-            Role::Subscriber => self.task.cargos.len(),
+            Role::Subscriber(hears) => hears.of(cargos).len(),
             Role::Publisher(_) | Role::Idle => 0,
         };
         let in_flight = self.task.pace.in_flight.min(4096) as usize;

@@ -1,20 +1,21 @@
 //! What a thread does when messages come, and when there is room or time for more.
 
 use core::sync::atomic::Ordering;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use super::Worker;
 use crate::bench::control::add;
 use crate::bench::failure::Failure;
 use crate::bench::incoming::{Expected, Received};
-use crate::bench::link::{Role, Stage};
+use crate::bench::link::{Hears, Role, Stage};
 
 impl Worker {
     /// Reads what is there: one read, unless it fills the buffer or the stream has ended.
     pub(super) fn read(&mut self, place: usize, ended: bool) {
         let mut buffer = core::mem::take(&mut self.buffer);
         while let Stage::Open(socket) | Stage::Closing(socket) = &mut self.links[place].stage {
+            let drains = socket.short_read_drains();
             match socket.read(&mut buffer) {
                 Ok(0) => {
                     self.end(place, Failure::End);
@@ -22,7 +23,8 @@ impl Worker {
                 }
                 Ok(len) => {
                     self.received(place, &mut buffer[..len]);
-                    if cfg!(target_os = "linux") && len < buffer.len() && !ended {
+                    let drained = drains && len < buffer.len();
+                    if drained && !ended {
                         break;
                     }
                 }
@@ -46,11 +48,16 @@ impl Worker {
         let before = link.ledgers.first().map_or(0, |ledger| ledger.next);
         let next = link.outgoing.next;
         let is_echo = link.role == Role::Echo;
+        let hears = match link.role {
+            Role::Subscriber(hears) => hears,
+            _ => Hears::All,
+        };
+        let publishers = hears.of(&control.publishers);
         let sent = |sender: usize| {
             if is_echo {
                 next
             } else {
-                control.publishers[sender].published.load(Ordering::Acquire)
+                publishers[sender].published.load(Ordering::Acquire)
             }
         };
         let several = link.ledgers.len() > 1;
@@ -59,8 +66,12 @@ impl Worker {
             self.before
                 .extend(link.ledgers.iter().map(|ledger| ledger.next));
         }
+        let cargos = match link.role {
+            Role::Subscriber(hears) => hears.of(&self.task.cargos),
+            _ => &self.task.cargos,
+        };
         let expected = Expected {
-            cargos: &self.task.cargos,
+            cargos,
             ledgers: &mut link.ledgers,
             sent: &sent,
             config: &self.task.dialler.config,
@@ -83,14 +94,15 @@ impl Worker {
         }
         match link.role {
             Role::Echo => self.echoed(place, received),
-            Role::Subscriber if several => {
+            Role::Subscriber(_) if several => {
                 for (sender, ledger) in link.ledgers.iter().enumerate() {
                     self.moved |= self.deliveries[sender].advance(self.before[sender], ledger.next);
                 }
                 self.delivered();
             }
-            Role::Subscriber => {
-                self.moved |= self.deliveries[0].advance(before, link.ledgers[0].next);
+            Role::Subscriber(hears) => {
+                let delivery = &mut hears.of_mut(&mut self.deliveries)[0];
+                self.moved |= delivery.advance(before, link.ledgers[0].next);
                 self.delivered();
             }
             Role::Publisher(_) | Role::Idle => {}
@@ -177,7 +189,15 @@ impl Worker {
         let (Stage::Open(socket) | Stage::Closing(socket)) = &mut link.stage else {
             return;
         };
-        match link.outgoing.flush(socket) {
+        let written = match link.outgoing.flush(socket) {
+            // Nothing of a message may be left, and something of a record.
+            Ok(written) => match socket.flush() {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+                _ => Ok(written),
+            },
+            Err(error) => Err(error),
+        };
+        match written {
             Ok(0) => {}
             Ok(written) => add(&self.meter().bytes_out, written),
             Err(error) => self.end(place, Failure::Broken(error)),
