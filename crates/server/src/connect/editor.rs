@@ -2,21 +2,18 @@
 //! meanwhile without tearing the line that is being typed.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::mpsc::Sender;
-use std::{env, fs, thread};
+use std::{env, thread};
 
 use rustyline::error::ReadlineError;
-use rustyline::history::FileHistory;
+use rustyline::history::MemHistory;
 use rustyline::{ColorMode, Config, Editor};
 use wirefan_protocol::CloseCode;
 
 use super::command::Command;
+use super::history::{History, REMEMBERED};
 use super::news::News;
 use super::prompt::{PROMPT, Prompt};
-
-/// The most lines that are remembered.
-const REMEMBERED: usize = 1000;
 
 /// Shows lines at the terminal.
 pub(crate) struct Printer {
@@ -24,25 +21,24 @@ pub(crate) struct Printer {
     before: Mode,
 }
 
-type LineEditor = Editor<Prompt, FileHistory>;
+type LineEditor = Editor<Prompt, MemHistory>;
 
 /// Starts reading lines.
 pub(crate) fn start(news: Sender<News>, remember: bool) -> Result<Printer, ReadlineError> {
     let before = Mode::now();
     let config = Config::builder()
-        .auto_add_history(true)
         .history_ignore_space(true)
         .max_history_size(REMEMBERED)?
         // What is highlighted is nothing; but only so does the editor tell what it draws.
         .color_mode(ColorMode::Forced)
         .build();
-    let mut editor = LineEditor::with_config(config)?;
+    let memory = MemHistory::with_config(&config);
+    let mut editor = LineEditor::with_history(config, memory)?;
     let prompt = Prompt::default();
     editor.set_helper(Some(prompt.clone()));
-    let history = remember.then(history).flatten();
-    if let Some(path) = &history {
-        // There is none the first time.
-        let _ = editor.load_history(path);
+    let history = remember.then(History::of_user).flatten();
+    for line in history.iter().flat_map(History::lines) {
+        editor.add_history_entry(line)?;
     }
     thread::Builder::new()
         .name("editor".into())
@@ -50,7 +46,7 @@ pub(crate) fn start(news: Sender<News>, remember: bool) -> Result<Printer, Readl
     Ok(Printer { prompt, before })
 }
 
-fn read(mut editor: LineEditor, news: &Sender<News>, history: Option<&PathBuf>) {
+fn read(mut editor: LineEditor, news: &Sender<News>, history: Option<&History>) {
     loop {
         let prompt = editor.helper().cloned().unwrap_or_default();
         prompt.set_shown(has_cursor());
@@ -58,9 +54,9 @@ fn read(mut editor: LineEditor, news: &Sender<News>, history: Option<&PathBuf>) 
         prompt.set_shown(false);
         let event = match line {
             Ok(line) => {
-                if let Some(path) = history {
-                    // A convenience: a disk that is full shall not end a conversation.
-                    let _ = editor.append_history(path);
+                let is_new = editor.add_history_entry(&*line).unwrap_or(false);
+                if let Some(history) = history.filter(|_| is_new) {
+                    let _ = history.add(&line);
                 }
                 match Command::parse(&line) {
                     Ok(None) => continue,
@@ -85,29 +81,6 @@ fn read(mut editor: LineEditor, news: &Sender<News>, history: Option<&PathBuf>) 
             return;
         }
     }
-}
-
-/// Where lines are remembered; the folder is made, for this user alone.
-fn history() -> Option<PathBuf> {
-    let folder = |name| {
-        env::var_os(name)
-            .filter(|it| !it.is_empty())
-            .map(PathBuf::from)
-    };
-    let state = if cfg!(windows) {
-        folder("LOCALAPPDATA")?
-    } else {
-        folder("XDG_STATE_HOME")
-            .filter(|path| path.is_absolute())
-            .or_else(|| Some(folder("HOME")?.join(".local/state")))?
-    };
-    let ours = state.join("wirefan");
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(&ours).ok()?;
-    Some(ours.join("connect_history"))
 }
 
 impl Printer {

@@ -5,6 +5,7 @@
 
 mod command;
 mod editor;
+mod history;
 mod input;
 mod news;
 mod options;
