@@ -42,6 +42,10 @@ class Terminal:
         before, self.seen = self.seen.split(text, 1)
         return before
 
+    def is_cooked(self):
+        wanted = termios.ECHO | termios.ICANON | termios.ISIG
+        return termios.tcgetattr(self.fd)[3] & wanted == wanted
+
     def end(self, code):
         end = time.monotonic() + PATIENCE
         while True:
@@ -70,7 +74,6 @@ signal.alarm(60)
 
 # Lines and commands, several keys at a time.
 terminal = Terminal(echo)
-cooked = termios.tcgetattr(terminal.fd)
 terminal.until(b"\x1b[2mconnected to ")
 terminal.type(b"hello\r")
 terminal.until(b"\x1b[36m<\x1b[0m hello\r\n")
@@ -99,7 +102,7 @@ terminal.until(b"\x1b[0m a\r\n  b")
 terminal.type(b"/close 4001 bye\r")
 terminal.until(b"closed with 4001")
 terminal.end(0)
-check(termios.tcgetattr(terminal.fd)[3] == cooked[3], "the terminal is not as it was")
+check(terminal.is_cooked(), "the terminal is not as it was")
 
 # Ctrl-D closes; no colours where they are not wanted.
 terminal = Terminal(echo, NO_COLOR="1")
@@ -112,9 +115,8 @@ terminal.end(0)
 
 # The server closes: what it says cannot clear the screen, and the terminal is as it was.
 terminal = Terminal(odd + "/4000")
-cooked = termios.tcgetattr(terminal.fd)
 terminal.until(b"peer closed with 4000")
 terminal.until(b"so\\u{1b}[2J")
 terminal.end(4)
 check(b"\x1b[?2004l" in terminal.seen, "text that is pasted later is still in brackets")
-check(termios.tcgetattr(terminal.fd)[3] & termios.ECHO, "the terminal does not echo")
+check(terminal.is_cooked(), "the terminal does not echo")

@@ -66,7 +66,8 @@ fn send(options: &Connect, link: &Link, news: mpsc::Sender<News>) -> io::Result<
         return input::start(format, link.clone(), news);
     }
     for text in &options.execute {
-        link.send(text.as_str()).map_err(io::Error::other)?;
+        // There is room for all of them. Where the link has ended by now, the session tells why.
+        let _ = link.send(text.as_str());
     }
     let _ = news.send(News::InputEnded(None));
     Ok(())
