@@ -19,7 +19,7 @@ use wirefan_eventloop::client::{
 };
 use wirefan_eventloop::{CloseCause, Decision, Dial, DialError, Server, Timeouts};
 use wirefan_protocol::handshake::{Reply, accept_key};
-use wirefan_protocol::{CloseCode, Overdue};
+use wirefan_protocol::{CloseCode, Overdue, SendError};
 
 /// An event, kept.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ enum Seen {
     Connecting(u32),
     Open,
     Text(String),
+    Pong(Vec<u8>),
     Lost(CloseCause, Duration),
     GaveUp(CloseCause),
 }
@@ -58,6 +59,7 @@ fn watch(open: impl FnOnce(Box<dyn FnMut(&Link, LinkEvent<'_>) + Send>) -> Link)
                 let message = OwnedMessage::from(message);
                 Seen::Text(message.as_text().expect("text").into())
             }
+            LinkEvent::Pong(payload) => Seen::Pong(payload.into()),
             LinkEvent::Lost { cause, retry_in } => Seen::Lost(cause.clone(), retry_in),
             LinkEvent::GaveUp { cause } => Seen::GaveUp(cause.clone()),
             other => panic!("{other:?}"),
@@ -332,6 +334,27 @@ fn a_verdict_of_ones_own_counts() {
     let watched = open(to(nobody(), "/"), reconnect);
     watched.connecting();
     assert_eq!(watched.gave_up().name(), "dial_connect");
+}
+
+#[test]
+fn a_ping_of_ones_own_is_answered_with_its_payload() {
+    let server = server(|_| Decision::accept(String::new()));
+    let watched = open(to(server.addr, "/"), soon());
+    watched.opens();
+    // The link is open for its own thread first, and then for others.
+    assert_eq!(watched.text(), "first");
+    let too_long = watched.link.ping(&[0; 126]);
+    assert_eq!(too_long, Err(SendError::ControlTooLong));
+    for payload in [&b""[..], &[7; 125]] {
+        assert_eq!(watched.link.ping(payload), Ok(()));
+        match watched.next() {
+            Seen::Pong(answer) => assert_eq!(answer, payload),
+            other => panic!("{other:?}"),
+        }
+    }
+    watched.link.close(CloseCode::NORMAL, "").expect("a close");
+    watched.gave_up();
+    assert_eq!(watched.link.ping(b""), Err(SendError::AfterClose));
 }
 
 /// Its server opens the connection and says nothing any more, not even a pong.

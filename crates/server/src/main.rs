@@ -1,4 +1,4 @@
-//! `wirefan`: a WebSocket server that echoes or broadcasts, and a load generator. Options in, one run, an exit code out.
+//! `wirefan`: a WebSocket server that echoes or broadcasts, a client, and a load generator. Options in, one run, an exit code out.
 #![forbid(unsafe_code)]
 
 mod admin;
@@ -8,6 +8,7 @@ mod broadcast;
 mod completions;
 mod compression;
 mod config;
+mod connect;
 mod door;
 mod echo;
 mod endurance;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
             .issue()
             .map(|()| ExitCode::SUCCESS)
             .map_err(|error| error.to_string()),
+        Command::Connect(options) => connect::run(&options),
         Command::Bench(options) => match bench::run(*options) {
             Ok(true) => Ok(ExitCode::SUCCESS),
             // What went wrong has been told.

@@ -16,6 +16,7 @@ use crate::bench::Bench;
 use crate::completions::{Completions, Manual};
 use crate::compression::Compression;
 use crate::config::{CheckConfig, ConfigFile, PrintConfig};
+use crate::connect::Connect;
 use crate::door::issue::{NewTicket, NewToken};
 use crate::door::options::{DoorContradiction, DoorOptions};
 use crate::endurance::Endurance;
@@ -44,6 +45,8 @@ Examples:
       Sends every message back, also large ones: to test a client with.
   wirefan broadcast --config /etc/wirefan/wirefan.toml
       Options from a file; `wirefan config` writes one that tells of them all.
+  wirefan connect ws://127.0.0.1:9001/
+      Talks to a server: type a line to send it.
   wirefan bench ws://127.0.0.1:9001/ --connections 64 --in-flight 32
       How many messages a second a server echoes, and how long each one takes.
 
@@ -55,7 +58,7 @@ Ctrl-C or SIGTERM ends the server gracefully, a second one at once.
 Exit codes: 0 ended as asked, 1 could not run, 2 wrong options, 3 ended but had to cut off connections that did
 not leave in time, 130 or 143 ended at once.
 
-`wirefan echo --help`, `wirefan broadcast --help` and `wirefan bench --help` explain every option.";
+`wirefan COMMAND --help` explains every option; connect and bench have exit codes of their own.";
 
 /// A WebSocket server (RFC 6455) in one binary: it sends every message back, or on to everyone in the same room. And a
 /// load generator for any such server.
@@ -100,6 +103,10 @@ pub(crate) enum Command {
     /// the room, unchanged, and the server never says anything itself. A browser that opens http://HOST:PORT/tea gets
     /// a small chat page for the room, and GET /tea?members tells how many are in it.
     Broadcast(Broadcast),
+    /// Talk to a WebSocket server, at a terminal or from a script
+    ///
+    /// At a terminal lines are edited, sent as text, and remembered; in a pipe each line is a message, either way.
+    Connect(Box<Connect>),
     /// Put load on a WebSocket server, this one or any other, and measure it
     ///
     /// It checks everything that comes back: content, order, and that nothing is missing.
@@ -154,6 +161,7 @@ impl Command {
         match self {
             Self::Echo(serve) => serve.contradiction().map(|it| it.to_string()),
             Self::Broadcast(broadcast) => broadcast.serve.contradiction().map(|it| it.to_string()),
+            Self::Connect(connect) => connect.contradiction().map(|it| it.to_string()),
             Self::Bench(bench) => bench.contradiction().map(|it| it.to_string()),
             Self::Config(config) => config.serve().contradiction().map(|it| it.to_string()),
             _ => None,

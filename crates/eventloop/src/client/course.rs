@@ -59,6 +59,7 @@ pub(super) struct Note(pub(super) Arc<Shared>, pub(super) Order);
 pub(super) enum Order {
     Begin(Box<Course>),
     Flush,
+    Ping(Box<[u8]>),
     Close(CloseCode, Box<str>),
 }
 
@@ -168,6 +169,10 @@ impl Handler for Linker {
         conn.peer().tell(LinkEvent::Message(message));
     }
 
+    fn pong(&mut self, conn: &mut Conn<'_, Self::Peer>, payload: &[u8], _: Option<Duration>) {
+        conn.peer().tell(LinkEvent::Pong(payload));
+    }
+
     fn drained(&mut self, conn: &mut Conn<'_, Self::Peer>) {
         let shared = Arc::clone(&conn.peer().link.shared);
         shared.lock().full = false;
@@ -221,6 +226,13 @@ impl Handler for Linker {
         match order {
             Order::Begin(course) => course.try_after(Duration::ZERO, ctx),
             Order::Flush => flush(&shared, ctx),
+            Order::Ping(payload) => {
+                let id = shared.lock().id;
+                if let Some(index) = id.and_then(|id| ctx.core.slots.find(id)) {
+                    // It may have ended meanwhile, which the caller is told by an event.
+                    let _ = ctx.core.ping(index, &payload);
+                }
+            }
             Order::Close(code, reason) => {
                 flush(&shared, ctx);
                 let id = shared.lock().id;

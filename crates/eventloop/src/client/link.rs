@@ -37,6 +37,8 @@ pub enum LinkEvent<'a> {
     },
     /// A message has come.
     Message(Message<'a>),
+    /// A pong has come: the answer to [`Link::ping`], which has the same payload, or to a ping of the loop's own.
+    Pong(&'a [u8]),
     /// There is no connection any more, or was none; it is sought again.
     Lost {
         /// Why.
@@ -162,6 +164,24 @@ impl Link {
         }
     }
 
+    /// Sends a ping with a payload of at most 125 bytes, ahead of what still waits, if there is a connection;
+    /// [`LinkEvent::Pong`] tells of the answer. Whoever calls bounds how many are under way.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::ControlTooLong`]; [`SendError::AfterClose`]: there is no connection.
+    pub fn ping(&self, payload: &[u8]) -> Result<(), SendError> {
+        if payload.len() > 125 {
+            return Err(SendError::ControlTooLong);
+        }
+        let state = self.shared.lock();
+        if state.closing || !state.open {
+            return Err(SendError::AfterClose);
+        }
+        self.note(Order::Ping(payload.into()));
+        Ok(())
+    }
+
     /// Ends the link: closes the connection, behind what can be sent to it without waiting, or gives up seeking one.
     /// [`LinkEvent::GaveUp`] follows.
     ///
@@ -218,7 +238,7 @@ impl Link {
     fn note(&self, order: Order) {
         if let Some(mailbox) = self.remote.mailboxes.first() {
             let note = Note(Arc::clone(&self.shared), order);
-            // There is at most one of each kind on its way.
+            // There is at most one of each kind on its way, but for pings, which the caller bounds.
             let _ = mailbox.insist(Mail::Note(note));
         }
     }
