@@ -101,8 +101,12 @@ impl ConnectionsPage {
 /// One connection.
 pub(super) fn connection(conn: &ConnView<'_>) -> Value {
     let (member, speaker) = (conn.peer::<Member>(), conn.peer::<Speaker>());
-    let visit = member.map(Member::visit).or(speaker.map(Speaker::visit));
-    let guest = member.map(Visitor::guest).or(speaker.map(Visitor::guest));
+    let visit = member
+        .map(Member::visit)
+        .or_else(|| speaker.map(Speaker::visit));
+    let guest = member
+        .map(Visitor::guest)
+        .or_else(|| speaker.map(Visitor::guest));
     let addr = guest.map_or(conn.addr, |guest| guest.addr(conn.addr));
     json!({
         "id": conn.id.to_string(),
