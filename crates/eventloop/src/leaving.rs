@@ -45,7 +45,7 @@ impl<H: Handler> Worker<H> {
         // Nothing is opened any more, not even what has been accepted in this turn.
         let accepts = |decision: &Decision<H::Peer>| matches!(decision, Decision::Accept(_));
         self.core.decided.retain(|(_, decision)| !accepts(decision));
-        let mut moments = Vec::new();
+        let (mut moments, first) = (Vec::new(), self.leaving.is_none());
         for index in self.core.slots.indices() {
             let id = self.core.id(index);
             match self.core.slots.get(index).map(|slot| &slot.stage) {
@@ -60,6 +60,11 @@ impl<H: Handler> Worker<H> {
                 }
                 #[cfg(feature = "client")]
                 Some(Stage::Dialling(_)) => self.core.end(index, CloseCause::Shutdown),
+                Some(Stage::Draining) if first => {
+                    if let Some(slot) = self.core.slots.get_mut(index) {
+                        slot.flags.farewell = Farewell::Before;
+                    }
+                }
                 _ => {}
             }
         }
@@ -145,6 +150,7 @@ impl<H: Handler> Worker<H> {
             return;
         }
         self.draining.count(match slot.flags.farewell {
+            Farewell::Before => return,
             Farewell::PeerClosed => Departure::Left,
             Farewell::Cut => Departure::Cut,
             Farewell::None => Departure::Lost,

@@ -120,6 +120,8 @@ pub(crate) enum Farewell {
     PeerClosed,
     /// It was given up for its time to leave was over.
     Cut,
+    /// All was said before a shutdown began: it is none of those that leave.
+    Before,
 }
 
 impl Flags {

@@ -12,6 +12,7 @@ use crate::deflate::Inflation;
 use crate::utf8::CutCharacter;
 use crate::{Config, Error, Kind};
 
+static ZEROS: [u8; 4096] = [0; 4096];
 /// With less room than this, reading past the input is not worth its trouble.
 pub(crate) const WORTH_LENDING: usize = 16 * 1024;
 /// The most bytes a control frame carries (RFC 6455 §5.5).
@@ -216,9 +217,12 @@ impl Partial {
         if room < WORTH_LENDING {
             return None;
         }
-        if data.memory.len() < len + room {
-            data.memory.reserve_exact(len + room - data.memory.len());
-            data.memory.resize(len + room, 0);
+        let missing = (len + room).saturating_sub(data.memory.len());
+        data.memory.reserve_exact(missing);
+        // In pieces, for `resize` goes byte by byte where nothing is optimised.
+        while data.memory.len() < len + room {
+            let zeros = (len + room - data.memory.len()).min(ZEROS.len());
+            data.memory.extend_from_slice(&ZEROS[..zeros]);
         }
         data.memory.get_mut(len..len + room)
     }

@@ -79,6 +79,29 @@ fn connections_leave_one_by_one_and_go_on_until_then() {
 }
 
 #[test]
+fn who_was_closed_before_does_not_count_however_late_the_transport_ends() {
+    let script = Script::new();
+    let mut world = script.world(Setup::default());
+    for name in ["/stays", "/violates"] {
+        world.connect(0, name);
+    }
+    world.run(10);
+    // It breaks the protocol, reads our Close, and keeps its socket.
+    world.clients[1].mood.leaves = false;
+    world.clients[1].send_raw(b"\xff\xff\xff\xff\xff\xff");
+    world.run(10);
+    assert!(world.clients[1].ending().0.is_some());
+    world.shut_down(20_000);
+    world.run(30_000);
+    assert!(world.benches.iter().all(|bench| bench.done));
+    let departures = world.remote.departures();
+    assert_eq!(
+        (departures.left, departures.lost, departures.cut),
+        (1, 0, 0)
+    );
+}
+
+#[test]
 fn what_was_sent_goes_first_however_slowly_it_is_read() {
     let script = Script::new().message(|conn, _| {
         for number in 0..100 {
