@@ -1,0 +1,46 @@
+//! Attacks by those who are let in and read nothing.
+
+use crate::frames::{BINARY, FIN, frame, request};
+use crate::siege::{MIB, SIEGE, Siege};
+use crate::swarm::{Swarm, Then};
+
+#[test]
+fn subscribers_that_never_read() {
+    let siege = Siege::lay("--ping-interval 1s --pong-timeout 5s");
+    let readers = siege.plan(200, 20, |_| request("/flood"), Then::Stay);
+    let readers = Swarm::unleash(readers);
+    siege.server.await_members("/flood", 200);
+    // Some sit among the citizens, where little is said.
+    let quiet = Swarm::unleash(siege.plan(20, 20, |_| request("/room-0"), Then::Stay));
+    siege.server.await_members("/room-0", 30);
+    // They publish as much as they may.
+    let message = frame(FIN | BINARY, &[b'x'; 32 * 1024]);
+    let mut plan = siege.plan(3, 3, |_| request("/flood"), Then::Flood(message));
+    plan.reads = true;
+    let loud = Swarm::unleash(plan);
+    siege.watch(SIEGE, 223);
+    siege.await_metric("wirefan_connections_closed_total slow_reader", 200);
+    siege.await_metric("wirefan_connections_closed_total pong_timeout", 20);
+    drop(loud);
+    siege.await_sockets(0);
+    drop(quiet);
+    // 200 readers with 512 KiB waiting would be 100 MiB, if each had a copy of its own.
+    siege.lift(readers, 48 * MIB);
+}
+
+#[test]
+fn half_open_peers() {
+    let siege = Siege::lay("--ping-interval 1s --pong-timeout 5s");
+    // As if their network were gone: from the handshake on nothing comes, no end either.
+    let swarm = Swarm::unleash(siege.plan(
+        300,
+        20,
+        |number| request(&format!("/room-{}", number % 10)),
+        Then::Stay,
+    ));
+    siege.server.await_members("/room-0", 40);
+    siege.watch(SIEGE, 300);
+    siege.await_metric("wirefan_connections_closed_total pong_timeout", 300);
+    siege.await_sockets(0);
+    siege.lift(swarm, 16 * MIB);
+}
