@@ -46,7 +46,7 @@ fn header_bombs() {
     plan.returns = true;
     plan.reads = true;
     let swarm = Swarm::unleash(plan);
-    siege.watch(SIEGE, 400 + TURNED_AWAY);
+    siege.watch(SIEGE, 500 + TURNED_AWAY);
     siege.await_metric("wirefan_handshakes_total bad_request", 1000);
     siege.await_metric("wirefan_handshakes_total handshake_timeout", 50);
     swarm.freeze();
@@ -58,7 +58,12 @@ fn header_bombs() {
 #[test]
 fn a_connection_storm_over_the_limit() {
     let siege = Siege::lay("--max-connections 300");
-    let mut plan = siege.plan(1000, 200, |_| request("/storm"), Then::Stay);
+    let mut plan = siege.plan(
+        1000,
+        200,
+        |number| request(&format!("/storm-{number}")),
+        Then::Stay,
+    );
     plan.returns = true;
     plan.reads = true;
     let swarm = Swarm::unleash(plan);

@@ -22,8 +22,9 @@ pub(crate) const MIB: u64 = 1024 * 1024;
 /// As many connections as it takes if a test does not say otherwise.
 const CONNECTIONS: usize = 1500;
 
-/// What the server answers or reads away at a time for those over a limit: 256 for each of two workers.
-pub(crate) const TURNED_AWAY: usize = 512;
+/// Connections over a limit that wait for their answer at a time, 256 for each of two workers; and some that have just been
+/// accepted and are closed at once.
+pub(crate) const TURNED_AWAY: usize = 2 * 256 + 16;
 
 /// More sockets than these, beside those of the citizens, it never has.
 pub(crate) const MOST: usize = CONNECTIONS + TURNED_AWAY;
@@ -153,7 +154,7 @@ impl Siege {
             let sockets = self.vitals.sockets().saturating_sub(self.sockets);
             (sockets <= more)
                 .then_some(())
-                .ok_or(format!("{sockets} sockets more"))
+                .ok_or_else(|| format!("{sockets} sockets more"))
         });
     }
 
@@ -242,7 +243,7 @@ impl Siege {
             let load = self.load();
             (load < 0.05)
                 .then_some(())
-                .ok_or(format!("no rest: {load}"))
+                .ok_or_else(|| format!("no rest: {load}"))
         });
         let server = &self.server;
         let report = self.citizens.leave(|| server.signal("TERM"));
