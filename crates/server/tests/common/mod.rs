@@ -97,6 +97,11 @@ impl Wirefan {
         }
     }
 
+    /// What the log has said since the last line that was asked for.
+    pub(crate) fn lines_so_far(&self) -> Vec<String> {
+        self.lines.try_iter().collect()
+    }
+
     /// Ends the server, and returns what it has logged since the last line that was asked for.
     #[cfg(unix)]
     pub(crate) fn rest_of_log(mut self) -> Vec<String> {

@@ -14,6 +14,7 @@ use wirefan_eventloop::rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::common::PATIENCE;
 use crate::frames::{CLOSE, FIN, PING, PONG, TEXT, frame, parse, request};
+use crate::vitals::this_thread_waited;
 
 pub(crate) const ROOMS: usize = 10;
 pub(crate) const SEATS: usize = 10;
@@ -27,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) delivered: u64,
     /// Microseconds from publishing to having read, of every delivery, sorted.
     pub(crate) latencies: Vec<u32>,
+    /// How long their thread had to wait for a processor.
+    pub(crate) waited: Duration,
     /// The codes that they were told to go with.
     pub(crate) codes: Vec<Option<u16>>,
 }
@@ -248,6 +251,7 @@ impl Crowd {
             }
         }
         self.report.codes = self.citizens.iter().map(|citizen| citizen.code).collect();
+        self.report.waited = this_thread_waited();
         self.report.latencies.sort_unstable();
         self.report
     }

@@ -7,6 +7,7 @@ pub(crate) const CLOSE: u8 = 0x8;
 pub(crate) const PING: u8 = 0x9;
 pub(crate) const PONG: u8 = 0xa;
 pub(crate) const FIN: u8 = 0x80;
+pub(crate) const RSV1: u8 = 0x40;
 
 /// The header of a masked frame; `first`: opcode and flags. The masking key is 0, so a payload travels as it is.
 pub(crate) fn header(first: u8, len: usize) -> Vec<u8> {

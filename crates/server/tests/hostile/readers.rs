@@ -1,7 +1,10 @@
 //! Attacks by those who are let in and read nothing.
 
+use std::fs;
+use std::path::Path;
+
 use crate::frames::{BINARY, FIN, frame, request};
-use crate::siege::{MIB, SIEGE, Siege};
+use crate::siege::{MIB, SIEGE, Siege, TURNED_AWAY};
 use crate::swarm::{Swarm, Then};
 
 #[test]
@@ -43,4 +46,22 @@ fn half_open_peers() {
     siege.await_metric("wirefan_connections_closed_total pong_timeout", 300);
     siege.await_sockets(0);
     siege.lift(swarm, 16 * MIB);
+}
+
+#[test]
+fn files_that_nobody_reads() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile-files");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("large.bin"), vec![b'x'; 4 << 20]).unwrap();
+    let siege = Siege::lay(&format!("--serve-dir {}", folder.display()));
+    let opening = |_| b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
+    let mut plan = siege.plan(300, 20, opening, Then::Stay);
+    plan.returns = true;
+    let swarm = Swarm::unleash(plan);
+    siege.watch(SIEGE, 300 + TURNED_AWAY);
+    siege.await_metric("wirefan_handshakes_total answered_5xx", 100);
+    swarm.freeze();
+    siege.await_sockets(0);
+    // 64 MiB of files are on their way at most.
+    siege.lift(swarm, 80 * MIB);
 }

@@ -19,25 +19,37 @@ use crate::vitals::Vitals;
 
 pub(crate) const MIB: u64 = 1024 * 1024;
 
-/// As many connections as it takes if a test does not say otherwise.
-const CONNECTIONS: usize = 1500;
+/// Connections over a limit that wait for their answer at a time, 256 for each of two workers.
+pub(crate) const TURNED_AWAY: usize = 2 * 256;
 
-/// Connections over a limit that wait for their answer at a time, 256 for each of two workers; and some that have just been
-/// accepted and are closed at once.
-pub(crate) const TURNED_AWAY: usize = 2 * 256 + 16;
-
-/// More sockets than these, beside those of the citizens, it never has.
-pub(crate) const MOST: usize = CONNECTIONS + TURNED_AWAY;
+/// Those that have just been accepted and are closed at once, and the questions of the test itself.
+const PASSING: usize = 16;
 
 /// How long most attacks last.
 pub(crate) const SIEGE: Duration = Duration::from_secs(3);
 
 /// What a server in production has, with times that a test can wait for and limits that it can reach.
-const OPTIONS: &str = "broadcast --workers 2 --admin 127.0.0.1:0 --max-pending 500 \
-     --max-connections-per-ip 150 --max-handshakes-per-ip 100 --handshake-timeout 2s --close-timeout 1s \
-     --max-message 64k --max-messages-per-second 200 --max-bytes-per-second 1m --backlog-limit 512k";
+const OPTIONS: [(&str, &str); 13] = [
+    ("--workers", "2"),
+    ("--listen", "127.0.0.1:0"),
+    ("--admin", "127.0.0.1:0"),
+    ("--max-connections", "1500"),
+    ("--max-pending", "500"),
+    ("--max-connections-per-ip", "150"),
+    ("--max-handshakes-per-ip", "100"),
+    ("--handshake-timeout", "2s"),
+    ("--close-timeout", "1s"),
+    ("--max-message", "64k"),
+    ("--max-messages-per-second", "200"),
+    ("--max-bytes-per-second", "1m"),
+    ("--backlog-limit", "512k"),
+];
 
-/// The latency that 99 of 100 messages are to be within. A hang is longer, and a busy machine is quicker.
+/// More sockets than these, beside those of the citizens, it never has.
+pub(crate) const MOST: usize = 1500 + TURNED_AWAY;
+
+/// The latency that 99 of 100 messages are to be within, and what server and citizens had to wait for a processor: others
+/// may have much to do on this machine. A hang is longer.
 const HUMANE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Siege {
@@ -48,6 +60,7 @@ pub(crate) struct Siege {
     vitals: Vitals,
     memory: u64,
     sockets: usize,
+    waited: Duration,
 }
 
 impl Siege {
@@ -109,6 +122,7 @@ impl Siege {
         Self {
             memory: vitals.memory(),
             sockets: vitals.sockets(),
+            waited: vitals.waited(),
             server,
             addr,
             admin,
@@ -136,12 +150,16 @@ impl Siege {
         }
     }
 
-    /// The attack goes on for a while. The server never has more sockets than `most` beside those that it had.
+    /// The attack goes on for a while. The server never has more sockets than `most`, and a few that come and go, beside those
+    /// that it had.
     pub(crate) fn watch(&self, time: Duration, most: usize) {
         let start = Instant::now();
         while start.elapsed() < time {
             let sockets = self.vitals.sockets().saturating_sub(self.sockets);
-            assert!(sockets <= most, "{sockets} sockets more, and not {most}");
+            assert!(
+                sockets <= most + PASSING,
+                "{sockets} sockets more, and not {most}"
+            );
             thread::sleep(Duration::from_millis(20));
         }
         // However busy the machine is: the attack has met citizens who talk.
@@ -245,13 +263,15 @@ impl Siege {
                 .then_some(())
                 .ok_or_else(|| format!("no rest: {load}"))
         });
+        let waited = self.vitals.waited().saturating_sub(self.waited);
         let server = &self.server;
         let report = self.citizens.leave(|| server.signal("TERM"));
         println!(
-            "{} published, {} delivered, 99 % within {:?}, memory {} KiB and {} more\n{seen}\n{ends}",
+            "{} published, {} delivered, 99 % within {:?}, waited for a processor: {waited:?} and {:?}; memory {} KiB and {} more\n{seen}\n{ends}",
             report.published,
             report.delivered,
             report.p99(),
+            report.waited,
             self.memory / 1024,
             grown / 1024,
         );
@@ -261,7 +281,8 @@ impl Siege {
             "{:?}",
             report.codes
         );
-        assert!(report.p99() < HUMANE, "{:?}", report.p99());
+        let humane = HUMANE + waited + report.waited;
+        assert!(report.p99() < humane, "{:?} > {humane:?}", report.p99());
         assert!(grown < growth, "{grown} bytes more, and not {growth}");
         assert_eq!(self.server.wait().code(), Some(0));
     }
@@ -273,13 +294,15 @@ fn serve(ask: impl FnOnce(&mut Command)) -> Wirefan {
     Wirefan::start_with(ask)
 }
 
+/// Options that are given hold in place of the usual ones.
 fn ask(command: &mut Command, options: &str) {
-    command.args(OPTIONS.split_whitespace());
-    command.args(["--listen", "127.0.0.1:0"]);
-    command.args(options.split_whitespace());
-    if !options.contains("--max-connections") {
-        command.args(["--max-connections", &CONNECTIONS.to_string()]);
+    command.arg("broadcast");
+    for (name, value) in OPTIONS {
+        if !options.split_whitespace().any(|option| option == name) {
+            command.args([name, value]);
+        }
     }
+    command.args(options.split_whitespace());
 }
 
 fn admin(server: &Wirefan) -> SocketAddr {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::frames::{
-    BINARY, CONTINUATION, FIN, PING, TEXT, frame, header, many, request, request_and,
+    BINARY, CONTINUATION, FIN, PING, RSV1, TEXT, frame, header, many, request, request_and,
 };
 use crate::siege::{MIB, MOST, SIEGE, Siege};
 use crate::swarm::{Swarm, Then};
@@ -25,7 +25,8 @@ fn ping_floods() {
 
 #[test]
 fn fragments_without_end() {
-    let siege = Siege::lay("");
+    // Longer than the most fragments of one byte are.
+    let siege = Siege::lay("--max-message 200k");
     // Of one byte, and of so many that the message is soon too long.
     let small = frame(CONTINUATION, b"x");
     let first = |_| request_and("/fragments", &frame(TEXT, b"x"));
@@ -39,6 +40,8 @@ fn fragments_without_end() {
     let swarm = Swarm::unleash(plan);
     siege.watch(SIEGE, MOST);
     siege.await_metric("wirefan_connections_closed_total protocol_error", 200);
+    siege.server.line_with("too many fragments");
+    siege.server.line_with("message too long");
     tiny.freeze();
     swarm.freeze();
     siege.await_sockets(60);
@@ -84,7 +87,39 @@ fn empty_fragments() {
     let swarm = Swarm::unleash(plan);
     siege.watch(SIEGE, MOST);
     siege.await_metric("wirefan_connections_closed_total protocol_error", 200);
+    siege.server.line_with("too many empty fragments");
     siege.lift(swarm, 16 * MIB);
+}
+
+/// The beginning of a compressed message (RFC 7692): a zero, and the same 258 bytes further on, for 13 bits each time.
+fn bomb(_: usize) -> Vec<u8> {
+    // A block with fixed codes (RFC 1951 §3.2.6), the literal 0; then as often as it fits length 258 and distance 1.
+    let again = [1, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0];
+    let mut bits = vec![0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0];
+    bits.extend(again.repeat(40_000 * 8 / again.len()));
+    let bytes = bits.chunks(8).map(|bits| {
+        let placed = bits.iter().enumerate().map(|(place, bit)| bit << place);
+        placed.sum::<u8>()
+    });
+    let mut request = request("/bombs");
+    request.truncate(request.len() - 2);
+    request.extend(b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
+    request.extend(frame(RSV1 | TEXT, &bytes.collect::<Vec<u8>>()));
+    request
+}
+
+#[test]
+fn compressed_bombs() {
+    let siege = Siege::lay("");
+    // 40,000 bytes that would be 6 MiB.
+    let mut plan = siege.plan(100, 20, bomb, Then::Stay);
+    plan.returns = true;
+    plan.reads = true;
+    let swarm = Swarm::unleash(plan);
+    siege.watch(SIEGE, MOST);
+    siege.await_metric("wirefan_connections_closed_total protocol_error", 300);
+    siege.server.line_with("message too long");
+    siege.lift(swarm, 32 * MIB);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the system says of a running server: its memory, its time on a processor, its sockets. For the sieges.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// A process, seen from outside.
@@ -48,6 +49,15 @@ impl Vitals {
         Duration::from_millis(ticks.map(|ticks| ticks.parse::<u64>().unwrap() * 10).sum())
     }
 
+    /// How long the thread that waited longest had to wait for a processor.
+    pub(crate) fn waited(self) -> Duration {
+        fs::read_dir(format!("/proc/{}/task", self.pid))
+            .unwrap()
+            .map(|task| waited(&task.unwrap().path()))
+            .max()
+            .unwrap_or_default()
+    }
+
     /// Open files that are sockets.
     pub(crate) fn sockets(self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid))
@@ -57,4 +67,16 @@ impl Vitals {
             .filter(|target| target.to_string_lossy().starts_with("socket:"))
             .count()
     }
+}
+
+/// How long the calling thread had to wait for a processor.
+pub(crate) fn this_thread_waited() -> Duration {
+    waited(Path::new("/proc/thread-self"))
+}
+
+/// The second field, where the system keeps such accounts.
+fn waited(task: &Path) -> Duration {
+    let accounts = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+    let nanos = accounts.split(' ').nth(1);
+    Duration::from_nanos(nanos.map_or(0, |nanos| nanos.parse().unwrap()))
 }
