@@ -89,8 +89,11 @@ impl Wirefan {
 
     /// Waits for the next line of the log that has this in it.
     pub(crate) fn line_with(&self, text: &str) -> String {
+        let start = Instant::now();
         loop {
             let line = self.lines.recv_timeout(PATIENCE).expect(text);
+            // Other lines may come for ever.
+            assert!(start.elapsed() < PATIENCE * 3, "{text:?} does not come");
             if line.contains(text) {
                 return line;
             }

@@ -40,10 +40,9 @@ fn fragments_without_end() {
     let swarm = Swarm::unleash(plan);
     siege.watch(SIEGE, MOST);
     siege.await_metric("wirefan_connections_closed_total protocol_error", 200);
-    siege.server.line_with("too many fragments");
-    siege.server.line_with("message too long");
     tiny.freeze();
     swarm.freeze();
+    siege.server.line_with("too many fragments");
     siege.await_sockets(60);
     drop(tiny);
     siege.lift(swarm, 32 * MIB);
@@ -87,6 +86,7 @@ fn empty_fragments() {
     let swarm = Swarm::unleash(plan);
     siege.watch(SIEGE, MOST);
     siege.await_metric("wirefan_connections_closed_total protocol_error", 200);
+    swarm.freeze();
     siege.server.line_with("too many empty fragments");
     siege.lift(swarm, 16 * MIB);
 }
@@ -118,6 +118,7 @@ fn compressed_bombs() {
     let swarm = Swarm::unleash(plan);
     siege.watch(SIEGE, MOST);
     siege.await_metric("wirefan_connections_closed_total protocol_error", 300);
+    swarm.freeze();
     siege.server.line_with("message too long");
     siege.lift(swarm, 32 * MIB);
 }
