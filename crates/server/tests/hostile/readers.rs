@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use crate::frames::{BINARY, FIN, frame, request};
-use crate::siege::{MIB, SIEGE, Siege, TURNED_AWAY};
+use crate::frames::{BINARY, FIN, PING, frame, many, request};
+use crate::siege::{MIB, MOST, SIEGE, Siege, TURNED_AWAY};
 use crate::swarm::{Swarm, Then};
 
 #[test]
@@ -46,6 +47,22 @@ fn half_open_peers() {
     siege.await_metric("wirefan_connections_closed_total pong_timeout", 300);
     siege.await_sockets(0);
     siege.lift(swarm, 16 * MIB);
+}
+
+#[test]
+fn it_ends_though_they_hold_on() {
+    let siege = Siege::lay("--shutdown-grace 2s");
+    let silent = siege.plan(100, 20, |_| request("/room-0"), Then::Stay);
+    let slow = Then::Drip(b"X-Slow: yes\r\n", Duration::from_millis(100));
+    let mut slow = siege.plan(200, 20, |_| b"GET / HTTP/1.1\r\n".to_vec(), slow);
+    slow.returns = true;
+    let pings = Then::Flood(many(&frame(FIN | PING, &[b'p'; 125]), 64 * 1024));
+    let pings = siege.plan(20, 20, |_| request("/pings"), pings);
+    let swarms = [silent, slow, pings].map(Swarm::unleash);
+    siege.server.await_members("/room-0", 110);
+    siege.server.await_members("/pings", 20);
+    siege.watch(Duration::from_secs(1), MOST);
+    siege.end_under_attack(swarms.into());
 }
 
 #[test]

@@ -246,6 +246,19 @@ impl Siege {
         assert_eq!(two[1].next(), common::text("is anybody here?"));
     }
 
+    /// Ends the server while its attackers hold on. The citizens get all that was said and go as they are told, the others
+    /// are cut off when the grace is over, and the exit code says so.
+    pub(crate) fn end_under_attack(mut self, attackers: Vec<Swarm>) {
+        self.citizens.hush();
+        let server = &self.server;
+        let report = self.citizens.leave(|| server.signal("TERM"));
+        let told = report.codes.iter().filter(|code| **code == Some(1001));
+        assert_eq!(told.count(), ROOMS * SEATS);
+        assert_eq!(report.delivered, report.published * (SEATS as u64 - 1));
+        assert_eq!(self.server.wait().code(), Some(3));
+        drop(attackers);
+    }
+
     /// Ends it all: the attackers are gone and have left nothing behind, the citizens have missed nothing, and the server has
     /// never held more than `growth` bytes beyond what it had.
     pub(crate) fn lift(mut self, attackers: Swarm, growth: u64) {
