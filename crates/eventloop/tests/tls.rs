@@ -290,6 +290,30 @@ fn a_handshake_has_one_time_limit_for_tls_and_http() {
 }
 
 #[test]
+fn one_too_many_over_tls_is_ended_at_once_and_without_a_word() {
+    let authority = Authority::new();
+    let tls = authority.sign(&["localhost"]).tls();
+    let mut timeouts = Timeouts::default();
+    timeouts.handshake = 2 * PATIENCE;
+    timeouts.close = 2 * PATIENCE;
+    let server = TestServer::start(App::echo(), |builder| {
+        let builder = listen_too(&tls)(builder).timeouts(timeouts);
+        builder.max_connections(1)
+    });
+    let _first = client(
+        &Trust::of(&authority).config(),
+        "localhost",
+        server.addrs[1],
+    );
+    server.opened();
+    // An answer would need a handshake, which is dearer than what they are refused for.
+    let (bytes, _) = read_all(&mut dial(server.addrs[1]));
+    assert_eq!(bytes, b"");
+    let answer = exchange(server.addrs[0], request("/").as_bytes(), false);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+}
+
+#[test]
 fn what_comes_to_the_wrong_port_costs_nothing_and_is_named() {
     let (authority, server) = server(App::echo());
     let answer = exchange(server.addrs[1], request("/").as_bytes(), false);

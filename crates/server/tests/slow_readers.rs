@@ -64,3 +64,30 @@ fn close_closes_a_late_reader() {
         assert_eq!(end, Some(Received::Close(Some(CloseCode::TRY_AGAIN_LATER))));
     }
 }
+
+#[test]
+fn drop_new_gives_a_late_reader_the_first_ones_and_then_goes_on() {
+    let args =
+        "broadcast --workers 1 --ping-interval 0 --slow-readers drop-new --room-backlog 256k";
+    let server = Wirefan::start(&args.split(' ').collect::<Vec<_>>());
+    let mut late = server.connect("/");
+    let mut reader = server.connect("/");
+    let mut publisher = server.connect("/");
+    server.await_members("/", 3);
+    for i in 0..MESSAGES {
+        publisher.send_text(&format!("{i:.>LEN$}"));
+        assert!(matches!(reader.next(), Received::Text(_)));
+    }
+    let mut got: Vec<usize> = Vec::new();
+    loop {
+        // Dropped as long as the first ones wait, and heard as soon as there is room.
+        publisher.send_text("it goes on");
+        match late.next() {
+            Received::Text(text) if text == "it goes on" => break,
+            Received::Text(text) => got.push(text.trim_start_matches('.').parse().unwrap()),
+            other => panic!("{other:?} after {got:?}"),
+        }
+    }
+    assert!(got.is_sorted() && got.len() < MESSAGES, "{got:?}");
+    assert!(got.starts_with(&(0..10).collect::<Vec<_>>()), "{got:?}");
+}

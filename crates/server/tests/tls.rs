@@ -263,6 +263,20 @@ fn its_own_certificate_is_trusted_by_its_file_and_goes_with_it() {
 }
 
 #[test]
+fn tls_on_a_plain_port_is_named_and_disturbs_nobody() {
+    let server = Wirefan::start(&["broadcast", "--workers", "1"]);
+    let before = server.connect("/tea");
+    let Some(folder) = Folder::new("plain") else {
+        return;
+    };
+    folder.make("server");
+    ask(&server, &folder.path("server.pem"), None).expect_err("no TLS here");
+    server.line_with("TLS on a plain port");
+    server.await_members("/tea", 1);
+    drop(before);
+}
+
+#[test]
 fn a_file_that_is_missing_is_one_line() {
     let args = [
         "echo",

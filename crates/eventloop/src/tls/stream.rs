@@ -328,6 +328,11 @@ impl<S: Socket> Socket for TlsStream<S> {
 
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.close();
+        // A handshake that is begun behind our end would be for nobody, and dear.
+        if let Stage::Fresh(_) = self.stage {
+            self.stage = Stage::Failed;
+            self.pending = Vec::new();
+        }
         self.shutting = true;
         self.flush().map(drop)
     }

@@ -291,6 +291,20 @@ fn a_close_notify_is_the_last_word_even_if_there_is_no_room_for_it_yet() {
 }
 
 #[test]
+fn after_an_end_at_the_door_no_handshake_is_made() {
+    for versions in VERSIONS {
+        let mut world = World::new(versions);
+        world.stream.shutdown_write().unwrap();
+        let hello = world.said();
+        world.pipe.ends().up.extend(&hello);
+        world.turn();
+        assert!(world.failed.is_none() && world.pipe.ends().down.is_empty());
+        // Thrown away as it came: rustls has not seen it.
+        assert!(world.read == hello && world.stream.session().is_none());
+    }
+}
+
+#[test]
 fn the_end_of_the_socket_without_a_close_notify_is_a_cut() {
     for said in [true, false] {
         let mut world = World::new(VERSIONS[1]);

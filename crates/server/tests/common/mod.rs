@@ -89,12 +89,20 @@ impl Wirefan {
 
     /// Waits for the next line of the log that has this in it.
     pub(crate) fn line_with(&self, text: &str) -> String {
+        let start = Instant::now();
         loop {
             let line = self.lines.recv_timeout(PATIENCE).expect(text);
+            // Other lines may come for ever.
+            assert!(start.elapsed() < PATIENCE * 3, "{text:?} does not come");
             if line.contains(text) {
                 return line;
             }
         }
+    }
+
+    /// What the log has said since the last line that was asked for.
+    pub(crate) fn lines_so_far(&self) -> Vec<String> {
+        self.lines.try_iter().collect()
     }
 
     /// Ends the server, and returns what it has logged since the last line that was asked for.
