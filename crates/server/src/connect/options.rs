@@ -1,4 +1,9 @@
 //! The command line of `wirefan connect`: where to, how, what is sent, and how it is shown.
+#![allow(
+    rustdoc::bare_urls,
+    rustdoc::broken_intra_doc_links,
+    reason = "this is the text of --help"
+)]
 
 use core::fmt;
 use core::time::Duration;
