@@ -163,7 +163,12 @@ mod tests {
     ];
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 40 }))]
+        #![proptest_config(ProptestConfig {
+            cases: if cfg!(miri) { 1 } else { 40 },
+            // Under Miri there is no folder to look for old failures in.
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
 
         #[test]
         fn is_what_a_slow_decoder_makes_of_it(
