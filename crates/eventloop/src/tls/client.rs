@@ -57,7 +57,18 @@ impl ClientTls {
         SYSTEM.get_or_init(make).clone()
     }
 
-    pub(super) fn config(&self) -> Arc<ClientConfig> {
+    /// The configuration of rustls: for connections that something else makes, or to begin one of one's own with.
+    ///
+    /// ```no_run
+    /// use wirefan_eventloop::{ClientTls, rustls::client::Resumption};
+    ///
+    /// let tls = ClientTls::builder().server_ca_file("our-ca.pem")?.build()?;
+    /// let mut config = (*tls.config()).clone();
+    /// config.resumption = Resumption::disabled();
+    /// let tls = ClientTls::new(config);
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    pub fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.config)
     }
 }
