@@ -10,9 +10,11 @@ use std::time::Duration;
 use common::client::Client;
 use common::process::{Child, obey, raise_open_files, role};
 use common::server::{App, TestServer};
-use common::tls::{Authority, TlsStream, client, listen_too, trust_all};
+use common::tls::{Authority, TlsStream, Trust, client, listen_too};
 use common::until;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use wirefan_eventloop::rustls::pki_types::CertificateDer;
+use wirefan_eventloop::rustls::pki_types::pem::PemObject;
 use wirefan_eventloop::rustls::version;
 
 #[global_allocator]
@@ -32,12 +34,20 @@ fn live() -> usize {
 /// The clients: to a number they answer when they have as many connections, each of which has been busy.
 fn clients(role: &str) {
     raise_open_files();
-    let (version, addr) = role.split_once(' ').expect("a version and an address");
-    let versions = match version {
+    let mut role = role.splitn(3, ' ');
+    let mut next = || role.next().expect("a version, an address and an authority");
+    let versions = match next() {
         "1.2" => [&version::TLS12],
         _ => [&version::TLS13],
     };
-    let (config, addr) = (trust_all(&versions), addr.parse().expect("an address"));
+    let addr = next().parse().expect("an address");
+    let trust = Trust {
+        authority: &CertificateDer::from_pem_slice(next().as_bytes()).expect("PEM"),
+        identity: None,
+        versions: &versions,
+        alpn: &[],
+    };
+    let config = trust.config();
     let mut clients: Vec<Client<TlsStream>> = Vec::new();
     obey(|line| {
         let count = line.parse().expect("a number");
@@ -58,10 +68,12 @@ fn a_quiet_connection_over_tls_costs_little_more_than_its_keys() {
         return clients(&role);
     }
     raise_open_files();
-    let tls = Authority::new().sign(&["localhost"]).tls();
+    let authority = Authority::new();
+    let tls = authority.sign(&["localhost"]).tls();
     for version in ["1.2", "1.3"] {
         let server = TestServer::start(App::echo(), listen_too(&tls));
-        let mut child = Child::start(TEST, &format!("{version} {}", server.addrs[1]));
+        let role = format!("{version} {} {}", server.addrs[1], authority.pem());
+        let mut child = Child::start(TEST, &role);
         // What the worker keeps for all connections together is there before.
         child.ask("3");
         child.ask("0");

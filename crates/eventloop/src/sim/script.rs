@@ -60,6 +60,13 @@ impl Script {
         }
     }
 
+    /// Sends back whatever comes.
+    pub(super) fn echo() -> Self {
+        Self::new().message(|conn, message| {
+            let _ = conn.send(message);
+        })
+    }
+
     pub(super) fn open(mut self, act: impl Fn(&mut Conn<'_, String>) + 'static) -> Self {
         self.on_open = Rc::new(act);
         self

@@ -10,6 +10,7 @@ use super::client::Seen;
 use super::net::Conduct;
 use super::script::Script;
 use super::world::{Setup, World};
+use crate::slot::Holds;
 use crate::{CloseCause, OverRate, ProxyFailure};
 
 fn rate(per_second: u32, burst: u32) -> Option<Rate> {
@@ -25,12 +26,6 @@ fn metered(per_second: u32, over_rate: OverRate) -> Setup {
     setup.limits.traffic.messages = rate(per_second, per_second);
     setup.limits.over_rate = over_rate;
     setup
-}
-
-fn echo() -> Script {
-    Script::new().message(|conn, message| {
-        let _ = conn.send(message);
-    })
 }
 
 fn open(script: &Script, setup: Setup, name: &str) -> (World<Script>, usize) {
@@ -51,7 +46,7 @@ fn a_delay_keeps_to_the_rate_and_to_the_order() {
     for cut in [false, true] {
         let mut setup = metered(10, OverRate::Delay);
         setup.conduct.cut = cut;
-        let script = echo();
+        let script = Script::echo();
         let (mut world, client) = open(&script, setup, "/fast");
         numbers(&mut world, client, 100);
         world.run(50);
@@ -79,7 +74,7 @@ fn a_delay_keeps_to_the_rate_and_to_the_order() {
 fn what_stands_behind_a_wait_is_not_lost() {
     // A ping, a Close, and the end of the stream behind twenty messages too many.
     for end in ["close", "finish"] {
-        let script = echo();
+        let script = Script::echo();
         let (mut world, client) = open(&script, metered(10, OverRate::Delay), "/fast");
         numbers(&mut world, client, 30);
         world.clients[client].send_ping(b"behind");
@@ -139,7 +134,7 @@ fn little_waits_behind_a_large_message() {
 
 #[test]
 fn our_own_close_does_not_wait_and_nothing_is_handed_out_behind_it() {
-    let script = echo();
+    let script = Script::echo();
     let (mut world, client) = open(&script, metered(10, OverRate::Delay), "/fast");
     numbers(&mut world, client, 100);
     world.run(100);
@@ -156,7 +151,7 @@ fn our_own_close_does_not_wait_and_nothing_is_handed_out_behind_it() {
 
 #[test]
 fn who_waits_is_not_taken_for_dead_and_who_is_paused_waits_on() {
-    let script = echo();
+    let script = Script::echo();
     let (mut world, client) = open(&script, metered(1, OverRate::Delay), "/fast");
     numbers(&mut world, client, 120);
     // Longer than our pings and their answers have time.
@@ -165,31 +160,22 @@ fn who_waits_is_not_taken_for_dead_and_who_is_paused_waits_on() {
     let before = script.messages("/fast").len();
     assert!((95..=105).contains(&before), "{before}");
     let id = script.id("/fast");
-    world.with_ctx(0, |server| {
-        let index = server.core.slots.find(id).expect("it is there");
-        server
-            .core
-            .slots
-            .get_mut(index)
-            .expect("it")
-            .flags
-            .holds
-            .add(crate::slot::Holds::PAUSED);
-    });
+    let pause = |world: &mut World<Script>, paused: bool| {
+        world.with_ctx(0, |server| {
+            let index = server.core.slots.find(id).expect("it is there");
+            let slot = server.core.slots.get_mut(index).expect("it");
+            if paused {
+                slot.flags.holds.add(Holds::PAUSED);
+            } else {
+                slot.flags.holds.remove(Holds::PAUSED);
+                server.core.read_again(index);
+            }
+        });
+    };
+    pause(&mut world, true);
     world.run(50_000);
     assert_eq!(script.messages("/fast").len(), before);
-    world.with_ctx(0, |server| {
-        let index = server.core.slots.find(id).expect("it is there");
-        server
-            .core
-            .slots
-            .get_mut(index)
-            .expect("it")
-            .flags
-            .holds
-            .remove(crate::slot::Holds::PAUSED);
-        server.core.read_again(index);
-    });
+    pause(&mut world, false);
     world.run(50_000);
     assert_eq!(script.messages("/fast").len(), 120);
     world.clients[client].reset();
@@ -199,7 +185,7 @@ fn who_waits_is_not_taken_for_dead_and_who_is_paused_waits_on() {
 
 #[test]
 fn one_that_goes_while_it_waits_leaves_nothing_behind() {
-    let script = echo();
+    let script = Script::echo();
     let (mut world, client) = open(&script, metered(1, OverRate::Delay), "/fast");
     numbers(&mut world, client, 100);
     world.run(100);
@@ -220,7 +206,7 @@ fn one_that_goes_while_it_waits_leaves_nothing_behind() {
 fn nobody_is_left_alone_for_ever_whatever_is_owed() {
     let mut setup = Setup::default();
     setup.limits.traffic.bytes = rate(1, 1);
-    let script = echo();
+    let script = Script::echo();
     let (mut world, client) = open(&script, setup, "/fast");
     // Two weeks' worth, and gone.
     world.clients[client].send_binary(&vec![0; 50_000]);
@@ -233,7 +219,7 @@ fn nobody_is_left_alone_for_ever_whatever_is_owed() {
 
 #[test]
 fn drops_are_exact() {
-    let script = echo();
+    let script = Script::echo();
     let (mut world, client) = open(&script, metered(10, OverRate::Drop), "/fast");
     for second in 1..=5 {
         numbers(&mut world, client, 100);
@@ -247,7 +233,7 @@ fn drops_are_exact() {
 
 #[test]
 fn the_first_one_too_many_closes() {
-    let script = echo();
+    let script = Script::echo();
     let (mut world, client) = open(&script, metered(10, OverRate::Close), "/fast");
     numbers(&mut world, client, 10);
     world.run(999);

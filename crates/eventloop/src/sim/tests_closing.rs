@@ -199,9 +199,7 @@ fn a_message_that_is_too_long_is_refused_with_1009() {
 
 #[test]
 fn a_peer_that_closes_gets_its_code_back_behind_what_was_sent() {
-    let script = Script::new().message(|conn, message| {
-        let _ = conn.send(message);
-    });
+    let script = Script::echo();
     let mut world = script.world(Setup::default());
     let client = world.connect(0, "/one");
     world.run(10);
@@ -348,9 +346,7 @@ fn a_peer_that_never_answers_our_close_is_cut_in_time() {
 
 #[test]
 fn a_stale_token_or_name_reaches_nobody() {
-    let script = Script::new().message(|conn, message| {
-        let _ = conn.send(message);
-    });
+    let script = Script::echo();
     let mut world = script.world(Setup {
         workers: 2,
         ..Setup::default()

@@ -12,12 +12,6 @@ use super::script::{Call, Script};
 use super::world::{Setup, World};
 use crate::{Acceptance, CloseCause, Message};
 
-fn echo() -> Script {
-    Script::new().message(|conn, message| {
-        let _ = conn.send(message);
-    })
-}
-
 /// Accepts or answers a held request on its worker; returns whether it still waited.
 fn decide(world: &mut World<Script>, script: &Script, path: &str, accept: bool) -> bool {
     let id = script.id(path);
@@ -42,7 +36,7 @@ fn status(world: &World<Script>, client: usize) -> String {
 #[test]
 fn a_request_may_be_accepted_later_and_the_frames_behind_it_are_kept() {
     for drains in [true, false] {
-        let script = echo();
+        let script = Script::echo();
         let mut setup = Setup::default();
         setup.conduct.drains = drains;
         let mut world = script.world(setup);
@@ -68,7 +62,7 @@ fn a_request_may_be_accepted_later_and_the_frames_behind_it_are_kept() {
 
 #[test]
 fn a_request_may_be_answered_later_or_not_at_all() {
-    let script = echo();
+    let script = Script::echo();
     let mut world = script.world(Setup::default());
     let (answered, forgotten) = (world.connect(0, "/later1"), world.connect(0, "/later2"));
     world.run(1000);
@@ -92,7 +86,7 @@ fn a_request_may_be_answered_later_or_not_at_all() {
 
 #[test]
 fn two_decisions_in_one_turn_are_one() {
-    let script = echo();
+    let script = Script::echo();
     let mut world = script.world(Setup::default());
     let client = world.connect(0, "/later");
     world.run(10);
@@ -115,7 +109,7 @@ fn two_decisions_in_one_turn_are_one() {
 fn a_client_that_goes_while_its_request_is_held_is_told_once() {
     for accept in [true, false] {
         for reset in [true, false] {
-            let script = echo();
+            let script = Script::echo();
             let mut world = script.world(Setup::default());
             let client = world.connect(0, "/later");
             world.run(10);
@@ -143,7 +137,7 @@ fn a_client_that_goes_while_its_request_is_held_is_told_once() {
 #[test]
 fn a_page_is_written_to_its_end_before_the_connection_closes() {
     for seed in 0..10 {
-        let script = echo();
+        let script = Script::echo();
         let conduct = Conduct {
             room: 500,
             delay: 3,
@@ -173,7 +167,7 @@ fn a_page_is_written_to_its_end_before_the_connection_closes() {
 
 #[test]
 fn what_is_no_request_is_answered_and_a_plain_one_cannot_be_accepted() {
-    let script = echo();
+    let script = Script::echo();
     let mut world = script.world(Setup::default());
     let bad = world.connect_plain(0, b"HELLO\r\n\r\n");
     let plain = world.connect_plain(0, b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -189,7 +183,7 @@ fn what_is_no_request_is_answered_and_a_plain_one_cannot_be_accepted() {
 
 #[test]
 fn over_the_limit_there_is_a_503_and_room_again_as_soon_as_one_leaves() {
-    let script = echo();
+    let script = Script::echo();
     let mut world = script.world(Setup {
         max_connections: 3,
         workers: 2,
@@ -286,7 +280,7 @@ fn a_shutdown_tells_everybody_behind_what_was_sent_and_ends() {
 
 #[test]
 fn a_shutdown_does_not_wait_longer_than_its_grace() {
-    let script = echo();
+    let script = Script::echo();
     let mut world = script.world(Setup::default());
     let clients: Vec<usize> = (0..3).map(|_| world.connect(0, "/mute")).collect();
     world.run(10);
@@ -308,7 +302,7 @@ fn a_shutdown_does_not_wait_longer_than_its_grace() {
 
 #[test]
 fn a_second_shutdown_may_be_more_impatient() {
-    let script = echo();
+    let script = Script::echo();
     let mut world = script.world(Setup::default());
     let client = world.connect(0, "/mute");
     world.run(10);
@@ -323,7 +317,7 @@ fn a_second_shutdown_may_be_more_impatient() {
 
 #[test]
 fn what_is_accepted_in_the_turn_of_the_shutdown_does_not_outlive_it() {
-    let script = echo();
+    let script = Script::echo();
     let mut world = script.world(Setup::default());
     let client = world.connect(0, "/later");
     world.run(10);
@@ -340,7 +334,7 @@ fn what_is_accepted_in_the_turn_of_the_shutdown_does_not_outlive_it() {
 
 #[test]
 fn one_that_comes_during_a_shutdown_is_answered() {
-    let script = echo();
+    let script = Script::echo();
     let mut world = script.world(Setup::default());
     let mute = world.connect(0, "/mute");
     world.run(10);

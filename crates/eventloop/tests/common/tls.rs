@@ -8,14 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
 };
-use wirefan_eventloop::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
 use wirefan_eventloop::rustls::crypto::ring::default_provider;
-use wirefan_eventloop::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use wirefan_eventloop::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use wirefan_eventloop::rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    StreamOwned, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
 };
 use wirefan_eventloop::{ClientAuth, ServerBuilder, Tls, TlsBuilder};
 
@@ -114,7 +110,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 
 /// A configuration of a client that trusts an authority.
 pub(crate) struct Trust<'a> {
-    pub(crate) authority: &'a Authority,
+    pub(crate) authority: &'a CertificateDer<'static>,
     pub(crate) identity: Option<&'a Identity>,
     pub(crate) versions: &'a [&'static SupportedProtocolVersion],
     pub(crate) alpn: &'a [&'a str],
@@ -123,7 +119,7 @@ pub(crate) struct Trust<'a> {
 impl<'a> Trust<'a> {
     pub(crate) fn of(authority: &'a Authority) -> Self {
         Self {
-            authority,
+            authority: &authority.certificate,
             identity: None,
             versions: wirefan_eventloop::rustls::ALL_VERSIONS,
             alpn: &[],
@@ -132,9 +128,7 @@ impl<'a> Trust<'a> {
 
     pub(crate) fn config(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
-        roots
-            .add(self.authority.certificate.clone())
-            .expect("a root");
+        roots.add(self.authority.clone()).expect("a root");
         let builder = ClientConfig::builder_with_provider(default_provider().into())
             .with_protocol_versions(self.versions)
             .expect("versions")
@@ -190,56 +184,4 @@ pub(crate) fn asks(identity: &Identity, authority: &Authority, auth: ClientAuth)
     let builder = identity.add_to(Tls::builder());
     let builder = builder.client_ca_pem(authority.pem().as_bytes(), auth);
     Tls::new(builder.expect("a CA").build().expect("a configuration"))
-}
-
-/// A configuration of a client that takes any certificate, for another process, which cannot know ours.
-pub(crate) fn trust_all(versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
-    ClientConfig::builder_with_provider(default_provider().into())
-        .with_protocol_versions(versions)
-        .expect("versions")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone))
-        .with_no_client_auth()
-        .into()
-}
-
-#[derive(Debug)]
-struct Anyone;
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let provider = default_provider();
-        provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }

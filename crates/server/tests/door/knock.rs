@@ -3,13 +3,11 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wirefan_eventloop::rustls::crypto::ring::default_provider;
-use wirefan_eventloop::rustls::pki_types::pem::PemObject;
-use wirefan_eventloop::rustls::pki_types::{CertificateDer, ServerName};
-use wirefan_eventloop::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use wirefan_eventloop::ClientTls;
+use wirefan_eventloop::rustls::pki_types::ServerName;
+use wirefan_eventloop::rustls::{ClientConnection, StreamOwned};
 use wirefan_protocol::handshake::ClientRequest;
 
 use crate::common::{Client, PATIENCE, Reply, Wirefan};
@@ -69,19 +67,12 @@ pub(crate) fn over_tls(
     server: &Wirefan,
     certificate: &Path,
 ) -> StreamOwned<ClientConnection, TcpStream> {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_file(certificate).unwrap())
-        .unwrap();
-    let config = ClientConfig::builder_with_provider(default_provider().into())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let trust = ClientTls::builder().server_ca_file(certificate).unwrap();
+    let tls = trust.build().unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let socket = TcpStream::connect(server.addr).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    let connection = ClientConnection::new(tls.config(), name).unwrap();
     StreamOwned::new(connection, socket)
 }
 

@@ -11,10 +11,8 @@ fn slow_handshakes_by_the_thousand() {
     let siege = Siege::lay("");
     // A byte now and then, of a head that does not end.
     let drip = Then::Drip(b"X-Slow: yes\r\n", Duration::from_millis(100));
-    let mut plan = siege.plan(2000, 20, |_| b"GET / HTTP/1.1\r\n".to_vec(), drip);
-    plan.returns = true;
-    plan.reads = true;
-    let swarm = Swarm::unleash(plan);
+    let plan = siege.plan(2000, 20, |_| b"GET / HTTP/1.1\r\n".to_vec(), drip);
+    let swarm = Swarm::unleash(plan.reading().returning());
     siege.watch(SIEGE, 500 + TURNED_AWAY);
     siege.await_metric("wirefan_handshakes_total handshake_timeout", 500);
     siege.await_metric("wirefan_handshakes_total too_many_pending", 1);
@@ -42,10 +40,8 @@ fn bomb(number: usize) -> Vec<u8> {
 #[test]
 fn header_bombs() {
     let siege = Siege::lay("");
-    let mut plan = siege.plan(400, 20, bomb, Then::Stay);
-    plan.returns = true;
-    plan.reads = true;
-    let swarm = Swarm::unleash(plan);
+    let plan = siege.plan(400, 20, bomb, Then::Stay);
+    let swarm = Swarm::unleash(plan.reading().returning());
     siege.watch(SIEGE, 500 + TURNED_AWAY);
     siege.await_metric("wirefan_handshakes_total bad_request", 1000);
     siege.await_metric("wirefan_handshakes_total handshake_timeout", 50);
@@ -58,15 +54,13 @@ fn header_bombs() {
 #[test]
 fn a_connection_storm_over_the_limit() {
     let siege = Siege::lay("--max-connections 300");
-    let mut plan = siege.plan(
+    let plan = siege.plan(
         1000,
         200,
         |number| request(&format!("/storm-{number}")),
         Then::Stay,
     );
-    plan.returns = true;
-    plan.reads = true;
-    let swarm = Swarm::unleash(plan);
+    let swarm = Swarm::unleash(plan.reading().returning());
     siege.watch(SIEGE, 200 + TURNED_AWAY);
     siege.await_metric("wirefan_handshakes_total too_many_connections", 200);
     siege.lift(swarm, 32 * MIB);
@@ -75,10 +69,8 @@ fn a_connection_storm_over_the_limit() {
 #[test]
 fn one_address_takes_all_it_can() {
     let siege = Siege::lay("--max-connections 300");
-    let mut plan = siege.plan(1000, 1, |_| request("/storm"), Then::Stay);
-    plan.returns = true;
-    plan.reads = true;
-    let swarm = Swarm::unleash(plan);
+    let plan = siege.plan(1000, 1, |_| request("/storm"), Then::Stay);
+    let swarm = Swarm::unleash(plan.reading().returning());
     siege.watch(SIEGE, 150 + TURNED_AWAY);
     siege.await_metric("wirefan_handshakes_total too_many_from_address", 100);
     siege.await_metric("wirefan_handshakes_total too_many_handshakes", 1);

@@ -19,9 +19,8 @@ fn subscribers_that_never_read() {
     siege.server.await_members("/room-0", 30);
     // They publish as much as they may.
     let message = frame(FIN | BINARY, &[b'x'; 32 * 1024]);
-    let mut plan = siege.plan(3, 3, |_| request("/flood"), Then::Flood(message));
-    plan.reads = true;
-    let loud = Swarm::unleash(plan);
+    let plan = siege.plan(3, 3, |_| request("/flood"), Then::Flood(message));
+    let loud = Swarm::unleash(plan.reading());
     siege.watch(SIEGE, 223);
     siege.await_metric("wirefan_connections_closed_total slow_reader", 200);
     siege.await_metric("wirefan_connections_closed_total pong_timeout", 20);
@@ -54,8 +53,9 @@ fn it_ends_though_they_hold_on() {
     let siege = Siege::lay("--shutdown-grace 2s");
     let silent = siege.plan(100, 20, |_| request("/room-0"), Then::Stay);
     let slow = Then::Drip(b"X-Slow: yes\r\n", Duration::from_millis(100));
-    let mut slow = siege.plan(200, 20, |_| b"GET / HTTP/1.1\r\n".to_vec(), slow);
-    slow.returns = true;
+    let slow = siege
+        .plan(200, 20, |_| b"GET / HTTP/1.1\r\n".to_vec(), slow)
+        .returning();
     let pings = Then::Flood(many(&frame(FIN | PING, &[b'p'; 125]), 64 * 1024));
     let pings = siege.plan(20, 20, |_| request("/pings"), pings);
     let swarms = [silent, slow, pings].map(Swarm::unleash);
@@ -72,9 +72,8 @@ fn files_that_nobody_reads() {
     fs::write(folder.join("large.bin"), vec![b'x'; 4 << 20]).unwrap();
     let siege = Siege::lay(&format!("--serve-dir {}", folder.display()));
     let opening = |_| b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
-    let mut plan = siege.plan(300, 20, opening, Then::Stay);
-    plan.returns = true;
-    let swarm = Swarm::unleash(plan);
+    let plan = siege.plan(300, 20, opening, Then::Stay);
+    let swarm = Swarm::unleash(plan.returning());
     siege.watch(SIEGE, 300 + TURNED_AWAY);
     siege.await_metric("wirefan_handshakes_total answered_5xx", 100);
     swarm.freeze();

@@ -7,10 +7,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wirefan_eventloop::rustls::crypto::ring::default_provider;
-use wirefan_eventloop::rustls::pki_types::CertificateDer;
-use wirefan_eventloop::rustls::pki_types::pem::PemObject;
-use wirefan_eventloop::rustls::{ClientConfig, RootCertStore};
+use wirefan_eventloop::ClientTls;
+use wirefan_eventloop::rustls::ClientConfig;
 
 use crate::citizens::{Citizens, ROOMS, SEATS, room};
 use crate::common::{self, PATIENCE, Wirefan};
@@ -95,15 +93,10 @@ impl Siege {
         let admin = admin(&server);
         let line = server.line_with("certificate: ");
         let (_, rest) = line.split_once("certificate: ").unwrap();
-        let certificate = CertificateDer::from_pem_file(rest.split(',').next().unwrap());
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate.unwrap()).unwrap();
-        let config = ClientConfig::builder_with_provider(default_provider().into())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Self::with(server, addr, admin, Some(Arc::new(config)))
+        let certificate = rest.split(',').next().unwrap();
+        let trust = ClientTls::builder().server_ca_file(certificate).unwrap();
+        let tls = trust.build().unwrap();
+        Self::with(server, addr, admin, Some(tls.config()))
     }
 
     fn with(

@@ -14,9 +14,8 @@ fn ping_floods() {
     let pings = || Then::Flood(many(&frame(FIN | PING, &[b'p'; 125]), 64 * 1024));
     // Those who do not read their pongs, and those who do.
     let mute = Swarm::unleash(siege.plan(40, 20, |_| request("/pings"), pings()));
-    let mut plan = siege.plan(20, 20, |_| request("/pings"), pings());
-    plan.reads = true;
-    let swarm = Swarm::unleash(plan);
+    let plan = siege.plan(20, 20, |_| request("/pings"), pings());
+    let swarm = Swarm::unleash(plan.reading());
     siege.watch(SIEGE, 60);
     drop(mute);
     // Each of them has 256 KiB of pongs waiting at most.
@@ -30,14 +29,11 @@ fn fragments_without_end() {
     // Of one byte, and of so many that the message is soon too long.
     let small = frame(CONTINUATION, b"x");
     let first = |_| request_and("/fragments", &frame(TEXT, b"x"));
-    let mut plan = siege.plan(20, 20, first, Then::Flood(many(&small, 32 * 1024)));
-    plan.returns = true;
-    let tiny = Swarm::unleash(plan);
+    let plan = siege.plan(20, 20, first, Then::Flood(many(&small, 32 * 1024)));
+    let tiny = Swarm::unleash(plan.returning());
     let large = many(&frame(CONTINUATION, &[b'x'; 1000]), 64 * 1024);
-    let mut plan = siege.plan(40, 20, first, Then::Flood(large));
-    plan.returns = true;
-    plan.reads = true;
-    let swarm = Swarm::unleash(plan);
+    let plan = siege.plan(40, 20, first, Then::Flood(large));
+    let swarm = Swarm::unleash(plan.reading().returning());
     siege.watch(SIEGE, MOST);
     siege.await_metric("wirefan_connections_closed_total protocol_error", 200);
     tiny.freeze();
@@ -81,9 +77,8 @@ fn empty_fragments() {
     let siege = Siege::lay("");
     let first = |_| request_and("/nothing", &frame(TEXT, b""));
     let nothing = many(&frame(CONTINUATION, b""), 32 * 1024);
-    let mut plan = siege.plan(50, 20, first, Then::Flood(nothing));
-    plan.returns = true;
-    let swarm = Swarm::unleash(plan);
+    let plan = siege.plan(50, 20, first, Then::Flood(nothing));
+    let swarm = Swarm::unleash(plan.returning());
     siege.watch(SIEGE, MOST);
     siege.await_metric("wirefan_connections_closed_total protocol_error", 200);
     swarm.freeze();
@@ -112,10 +107,8 @@ fn bomb(_: usize) -> Vec<u8> {
 fn compressed_bombs() {
     let siege = Siege::lay("");
     // 40,000 bytes that would be 6 MiB.
-    let mut plan = siege.plan(100, 20, bomb, Then::Stay);
-    plan.returns = true;
-    plan.reads = true;
-    let swarm = Swarm::unleash(plan);
+    let plan = siege.plan(100, 20, bomb, Then::Stay);
+    let swarm = Swarm::unleash(plan.reading().returning());
     siege.watch(SIEGE, MOST);
     siege.await_metric("wirefan_connections_closed_total protocol_error", 300);
     swarm.freeze();
@@ -136,9 +129,8 @@ fn resets_in_mid_frame() {
         2 => request_and("/room-2", &frame(TEXT, &[b'x'; 1000])),
         _ => request("/room-3")[..60].to_vec(),
     };
-    let mut plan = siege.plan(40, 40, opening, Then::Reset);
-    plan.returns = true;
-    let swarm = Swarm::unleash(plan);
+    let plan = siege.plan(40, 40, opening, Then::Reset);
+    let swarm = Swarm::unleash(plan.returning());
     siege.watch(SIEGE, MOST);
     siege.await_metric("wirefan_connections_closed_total reset", 200);
     siege.lift(swarm, 32 * MIB);

@@ -34,6 +34,18 @@ pub(crate) struct Plan {
     pub(crate) returns: bool,
 }
 
+impl Plan {
+    pub(crate) fn reading(mut self) -> Self {
+        self.reads = true;
+        self
+    }
+
+    pub(crate) fn returning(mut self) -> Self {
+        self.returns = true;
+        self
+    }
+}
+
 /// What follows the opening.
 pub(crate) enum Then {
     /// Nothing at all.

@@ -1,10 +1,10 @@
 //! Attacks on a port that speaks TLS, where the citizens speak it too: garbage, and handshakes that are good and never done.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use wirefan_eventloop::rustls::crypto::ring::default_provider;
+use wirefan_eventloop::ClientTls;
+use wirefan_eventloop::rustls::ClientConnection;
 use wirefan_eventloop::rustls::pki_types::ServerName;
-use wirefan_eventloop::rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use crate::frames::request;
 use crate::siege::{MIB, MOST, SIEGE, Siege, TURNED_AWAY};
@@ -46,10 +46,8 @@ fn garbage(number: usize) -> Vec<u8> {
 #[test]
 fn garbage_on_the_tls_port() {
     let siege = Siege::lay_over_tls();
-    let mut plan = siege.plan(200, 20, garbage, Then::Stay);
-    plan.returns = true;
-    plan.reads = true;
-    let swarm = Swarm::unleash(plan);
+    let plan = siege.plan(200, 20, garbage, Then::Stay);
+    let swarm = Swarm::unleash(plan.reading().returning());
     siege.watch(SIEGE, MOST);
     siege.await_metric("wirefan_handshakes_total tls_", 300);
     siege.await_metric("wirefan_handshakes_total handshake_timeout", 30);
@@ -60,16 +58,12 @@ fn garbage_on_the_tls_port() {
 
 /// The first flight of a good handshake: the server makes keys, signs, and answers.
 fn hello(_: usize) -> Vec<u8> {
-    static CONFIG: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
-        let config = ClientConfig::builder_with_provider(default_provider().into())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth();
-        Arc::new(config)
+    static TLS: LazyLock<ClientTls> = LazyLock::new(|| {
+        let builder = ClientTls::builder().dangerously_accept_any_certificate();
+        builder.build().unwrap()
     });
     let name = ServerName::try_from("localhost").unwrap();
-    let mut session = ClientConnection::new(Arc::clone(&CONFIG), name).unwrap();
+    let mut session = ClientConnection::new(TLS.config(), name).unwrap();
     let mut hello = Vec::new();
     session.write_tls(&mut hello).unwrap();
     hello
@@ -78,10 +72,8 @@ fn hello(_: usize) -> Vec<u8> {
 #[test]
 fn tls_handshakes_that_stop_half_way() {
     let siege = Siege::lay_over_tls();
-    let mut plan = siege.plan(1000, 20, hello, Then::Stay);
-    plan.returns = true;
-    plan.reads = true;
-    let swarm = Swarm::unleash(plan);
+    let plan = siege.plan(1000, 20, hello, Then::Stay);
+    let swarm = Swarm::unleash(plan.reading().returning());
     siege.watch(SIEGE, 500 + TURNED_AWAY);
     siege.await_metric("wirefan_handshakes_total handshake_timeout", 400);
     swarm.freeze();
