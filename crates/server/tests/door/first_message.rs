@@ -21,16 +21,20 @@ fn ends_with(client: &mut Client, code: u16) {
 #[test]
 fn nobody_is_in_the_room_before_the_token_and_nothing_passes() {
     let folder = Folder::new("first");
-    let server = start(&folder, "broadcast", &["--token-timeout", "1h"]);
+    let options = ["--token-timeout", "1h", "--to-sender"];
+    let server = start(&folder, "broadcast", &options);
     let mut ann = enter_with(&server, "/news", ANN).ok().unwrap();
     let mut bob = enter(&server, "/news", &[]).ok().unwrap();
     ann.send_text("before");
+    // It has been passed on when it comes back, and not when she is in the room.
+    assert_eq!(ann.next(), text("before"));
     await_members(&server, "/news", ANN, 1);
     bob.send_text(BOB);
     await_members(&server, "/news", ANN, 2);
     ann.send_text("after");
     // Neither the token nor what came before it.
     assert_eq!(bob.next(), text("after"));
+    assert_eq!(ann.next(), text("after"));
     let mut third = enter(&server, "/news", &[]).ok().unwrap();
     // All at once: the first is the token, the others are messages.
     third.send_text(ANN);
