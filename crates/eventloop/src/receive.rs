@@ -9,7 +9,7 @@ use wirefan_protocol::handshake::{
 use wirefan_protocol::{Event, Input, State};
 
 use crate::slot::{Farewell, Held, Inbound, Stage};
-use crate::state::{NOBODY, OUT_HIGH};
+use crate::state::{Core, OUT_HIGH};
 use crate::traffic::Verdict;
 use crate::worker::Worker;
 use crate::{Acceptance, CloseCause, Conn, Ctx, Decision, Handler, Message, TlsFailure};
@@ -101,7 +101,7 @@ impl<H: Handler> Worker<H> {
         });
         slot.stage = Stage::Draining;
         slot.outbox = None;
-        self.over(index);
+        self.core.over(index);
         self.core.finish_if_done(index);
         self.core.read_again(index);
     }
@@ -295,42 +295,24 @@ impl<H: Handler> Worker<H> {
             let Stage::Open(connection) = &mut slot.stage else {
                 break;
             };
-            let Some(event) =
-                connection.next_event(&mut input, &mut self.scratch, &mut self.core.out)
-            else {
-                break;
-            };
-            let message = match event {
-                Event::Text(text) => Message::Text(text),
-                Event::Binary(data) => Message::Binary(data),
-                Event::Ping(_) => continue,
-                Event::Pong(payload) => {
-                    if connection.state() == State::Open && !slot.flags.ended {
-                        let rtt = self.core.measured(index, payload);
-                        let mut conn = Conn {
-                            core: &mut self.core,
-                            slot: index,
-                            peer: &mut peer,
-                        };
-                        self.handler.pong(&mut conn, payload, rtt);
+            let (message, whole) = match connection.next_whole(&mut input) {
+                // Nearly all messages lie whole in the read: nothing else has to be looked at.
+                Some(Event::Text(text)) => (Message::Text(text), true),
+                Some(Event::Binary(data)) => (Message::Binary(data), true),
+                _ => {
+                    let out = &mut self.core.out;
+                    let Some(event) = connection.next_event(&mut input, &mut self.scratch, out)
+                    else {
+                        break;
+                    };
+                    match event {
+                        Event::Text(text) => (Message::Text(text), false),
+                        Event::Binary(data) => (Message::Binary(data), false),
+                        other => {
+                            aside(&mut self.handler, &mut self.core, index, &mut peer, other);
+                            continue;
+                        }
                     }
-                    // The next ping may be due before this answer would have been overdue.
-                    self.core.arm(index);
-                    continue;
-                }
-                Event::Close(frame) => {
-                    slot.flags.farewell = Farewell::PeerClosed;
-                    slot.set_cause(CloseCause::PeerClosed {
-                        code: frame.map(|frame| frame.code),
-                        reason: frame.map_or("", |frame| frame.reason).into(),
-                    });
-                    self.over(index);
-                    continue;
-                }
-                Event::Failed(error) => {
-                    slot.set_cause(CloseCause::Protocol(error));
-                    self.over(index);
-                    continue;
                 }
             };
             // What comes behind our own Close is not for the handler.
@@ -345,7 +327,7 @@ impl<H: Handler> Worker<H> {
                     Verdict::Gone => continue,
                 }
             }
-            self.core.tally.received += 1;
+            self.core.tally.received = self.core.tally.received.wrapping_add(1);
             let mut conn = Conn {
                 core: &mut self.core,
                 slot: index,
@@ -360,21 +342,15 @@ impl<H: Handler> Worker<H> {
                     break;
                 }
             }
+            // Behind a whole message there is nothing without input; behind another one, its memory is to be given back.
+            if whole && input.is_empty() {
+                break;
+            }
         }
         let _ = input.into_rest();
         if let Some(slot) = self.core.slots.get_mut(index) {
             slot.peer = Some(peer);
         }
-    }
-
-    /// Nothing more is sent to or expected from a connection.
-    fn over(&mut self, index: u32) {
-        self.core.at_ease = NOBODY;
-        self.core.leave_all(index);
-        if let Some(slot) = self.core.slots.get_mut(index) {
-            slot.liveness.closing(self.core.now);
-        }
-        self.core.arm(index);
     }
 
     /// The peer has ended its side of the transport.
@@ -422,5 +398,47 @@ impl<H: Handler> Worker<H> {
         if let Some(slot) = self.core.slots.get_mut(index) {
             slot.peer = Some(peer);
         }
+    }
+}
+
+/// What follows from an event that is no message.
+#[inline(never)]
+fn aside<H: Handler>(
+    handler: &mut H,
+    core: &mut Core<H::Peer>,
+    index: u32,
+    peer: &mut H::Peer,
+    event: Event<'_>,
+) {
+    let Some(slot) = core.slots.get_mut(index) else {
+        return;
+    };
+    match event {
+        Event::Pong(payload) => {
+            if slot.open().is_some() && !slot.flags.ended {
+                let rtt = core.measured(index, payload);
+                let mut conn = Conn {
+                    core: &mut *core,
+                    slot: index,
+                    peer,
+                };
+                handler.pong(&mut conn, payload, rtt);
+            }
+            // The next ping may be due before this answer would have been overdue.
+            core.arm(index);
+        }
+        Event::Close(frame) => {
+            slot.flags.farewell = Farewell::PeerClosed;
+            slot.set_cause(CloseCause::PeerClosed {
+                code: frame.map(|frame| frame.code),
+                reason: frame.map_or("", |frame| frame.reason).into(),
+            });
+            core.over(index);
+        }
+        Event::Failed(error) => {
+            slot.set_cause(CloseCause::Protocol(error));
+            core.over(index);
+        }
+        Event::Ping(_) | Event::Text(_) | Event::Binary(_) => {}
     }
 }

@@ -142,7 +142,7 @@ impl<P> Core<P> {
     }
 
     /// Sends a message to a connection.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&mut self, index: u32, kind: Kind, payload: &[u8]) -> Sent {
         // The way of nearly every answer: it goes behind the others of this read, and nothing has to go before.
         if self.at_ease == index
@@ -152,7 +152,7 @@ impl<P> Core<P> {
         {
             Header::of_message(kind, payload.len()).append_to(&mut self.out);
             self.out.extend_from_slice(payload);
-            self.tally.sent += 1;
+            self.tally.sent = self.tally.sent.wrapping_add(1);
             return Sent::Queued;
         }
         self.send_first(index, kind, payload)
@@ -365,6 +365,16 @@ impl<P> Core<P> {
         } else {
             Sent::Queued
         }
+    }
+
+    /// Nothing more is sent to or expected from a connection.
+    pub(crate) fn over(&mut self, index: u32) {
+        self.at_ease = NOBODY;
+        self.leave_all(index);
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.liveness.closing(self.now);
+        }
+        self.arm(index);
     }
 
     /// A message does not fit into the backlog any more.

@@ -57,7 +57,7 @@ impl Decoder {
 
     /// The next frame, unmasked, if it is a whole message that lies in the input and has at most `max` bytes: the way of
     /// nearly every message. `None` says nothing of what there is instead; nothing has been used then.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_whole<'i>(
         &self,
         input: &mut Input<'i>,
@@ -67,38 +67,19 @@ impl Decoder {
         if self.remaining > 0 || self.spilled > 0 {
             return None;
         }
-        let [first, second, rest @ ..] = input.peek() else {
-            return None;
-        };
-        let kind = match first {
-            0x81 => Kind::Text,
-            0x82 => Kind::Binary,
-            _ => return None,
-        };
-        let (len, head) = match (second ^ u8::from(masked) << 7, rest) {
-            (len @ 0..=125, _) => (usize::from(len), 2),
-            (126, [a, b, ..]) => match u16::from_be_bytes([*a, *b]) {
-                0..126 => return None,
-                len => (usize::from(len), 4),
-            },
-            (127, [a, b, c, d, e, f, g, h, ..]) => {
-                match u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]) {
-                    0..0x1_0000 => return None,
-                    len => (usize::try_from(len).ok()?, 10),
-                }
+        if masked
+            && let Some(&[first, second, a, b, c, d]) = input.peek().first_chunk()
+            && let len @ 0..=125 = usize::from(second ^ 0x80)
+        {
+            // What a server is sent most of the time, in line where it is called.
+            let kind = kind_of(first)?;
+            if len > max {
+                return None;
             }
-            _ => return None,
-        };
-        if len > max {
-            return None;
+            let payload = input.take_whole(6 + len)?.get_mut(6..)?;
+            return Some((kind, Unmasked::new(payload, [a, b, c, d])));
         }
-        let used = head + 4 * usize::from(masked);
-        let (header, payload) = input.take_whole(used.checked_add(len)?)?.split_at_mut(used);
-        let payload = match header.last_chunk() {
-            Some(key) if masked => Unmasked::new(payload, *key),
-            _ => Unmasked::never_masked(payload),
-        };
-        Some((kind, payload))
+        next_whole_of_any(input, masked, max)
     }
 
     /// The next part, or `None` when all of the input is used. `masked`: what RFC 6455 §5.1 asks of this peer; `deflate`:
@@ -210,4 +191,51 @@ impl Decoder {
         input.discard();
         Ok(None)
     }
+}
+
+/// Which message a frame of it that is alone and not compressed begins with.
+#[inline]
+fn kind_of(first: u8) -> Option<Kind> {
+    match first {
+        0x81 => Some(Kind::Text),
+        0x82 => Some(Kind::Binary),
+        _ => None,
+    }
+}
+
+/// [`Decoder::next_whole`] for both roles and all lengths.
+#[inline(never)]
+fn next_whole_of_any<'i>(
+    input: &mut Input<'i>,
+    masked: bool,
+    max: usize,
+) -> Option<(Kind, Unmasked<'i>)> {
+    let [first, second, rest @ ..] = input.peek() else {
+        return None;
+    };
+    let kind = kind_of(*first)?;
+    let (len, head) = match (second ^ u8::from(masked) << 7, rest) {
+        (len @ 0..=125, _) => (usize::from(len), 2),
+        (126, [a, b, ..]) => match u16::from_be_bytes([*a, *b]) {
+            0..126 => return None,
+            len => (usize::from(len), 4),
+        },
+        (127, [a, b, c, d, e, f, g, h, ..]) => {
+            match u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]) {
+                0..0x1_0000 => return None,
+                len => (usize::try_from(len).ok()?, 10),
+            }
+        }
+        _ => return None,
+    };
+    if len > max {
+        return None;
+    }
+    let used = head + 4 * usize::from(masked);
+    let (header, payload) = input.take_whole(used.checked_add(len)?)?.split_at_mut(used);
+    let payload = match header.last_chunk() {
+        Some(key) if masked => Unmasked::new(payload, *key),
+        _ => Unmasked::never_masked(payload),
+    };
+    Some((kind, payload))
 }

@@ -192,11 +192,12 @@ impl Header {
             // The way of nearly every header, in line where it is called.
             return out.extend_from_slice(&[self.first_byte(), self.len as u8]);
         }
+        // By value: it need not lie in memory for the others.
         self.append_long_to(out);
     }
 
     #[inline(never)]
-    fn append_long_to(&self, out: &mut Vec<u8>) {
+    fn append_long_to(self, out: &mut Vec<u8>) {
         self.write(|part| out.extend_from_slice(part));
     }
 

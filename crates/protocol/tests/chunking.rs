@@ -1,5 +1,6 @@
 //! However a stream of bytes is cut, a connection reports and answers the same, at the same byte: at every cut it has
-//! come exactly as far as the naive decoder that is given all the bytes up to there at once.
+//! come exactly as far as the naive decoder that is given all the bytes up to there at once. And whether or not it is
+//! asked for whole messages first.
 
 mod common;
 
@@ -32,7 +33,25 @@ fn end(role: Role, config: &Config, state: State) -> End {
 /// Reads `bytes` in pieces and compares at the end of each; returns all that was written.
 #[track_caller]
 fn agrees(role: Role, config: &Config, state: State, bytes: &[u8], cuts: &[usize]) -> Vec<u8> {
-    let mut end = end(role, config, state);
+    let by_events = agrees_asked(false, role, config, state, bytes, cuts);
+    let whole_first = agrees_asked(true, role, config, state, bytes, cuts);
+    assert!(by_events == whole_first, "masking keys included");
+    by_events
+}
+
+#[track_caller]
+fn agrees_asked(
+    whole_first: bool,
+    role: Role,
+    config: &Config,
+    state: State,
+    bytes: &[u8],
+    cuts: &[usize],
+) -> Vec<u8> {
+    let mut end = End {
+        whole_first,
+        ..end(role, config, state)
+    };
     let mut from = 0;
     for to in cuts.iter().copied().chain([bytes.len()]) {
         end.read(&bytes[from..to]);

@@ -179,6 +179,8 @@ pub(crate) struct End {
     pub(crate) seen: Vec<Seen>,
     /// Whether messages are sent back.
     pub(crate) echo: bool,
+    /// Whether it asks for whole messages before it asks for events.
+    pub(crate) whole_first: bool,
 }
 
 impl End {
@@ -195,6 +197,7 @@ impl End {
             out: Vec::new(),
             seen: Vec::new(),
             echo: false,
+            whole_first: false,
         }
     }
 
@@ -217,10 +220,15 @@ impl End {
     pub(crate) fn read(&mut self, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
         let mut input = Input::new(&mut bytes);
-        while let Some(event) =
-            self.connection
-                .next_event(&mut input, &mut self.scratch, &mut self.out)
-        {
+        loop {
+            let whole = if self.whole_first {
+                self.connection.next_whole(&mut input)
+            } else {
+                None
+            };
+            let (scratch, out) = (&mut self.scratch, &mut self.out);
+            let event = whole.or_else(|| self.connection.next_event(&mut input, scratch, out));
+            let Some(event) = event else { break };
             self.seen.push(event.into());
             // A peer's message may come behind our own Close, when there is no answering it.
             if self.echo && self.connection.state() == State::Open {
