@@ -23,6 +23,19 @@ const TAKEN: usize = 16 * 1024;
 /// together in memory that can be given away.
 const READ_FOR_MESSAGES: usize = 512 * 1024;
 
+/// Behind a large message there is often another one. So much is read then, for only its header is to be copied.
+const HEAD: usize = 4 * 1024;
+
+/// What a read has brought.
+enum Read {
+    /// The end of the stream.
+    End,
+    /// That many bytes, which lie in the thread's buffer.
+    Buffered(usize),
+    /// More of a large message, which lies where it belongs.
+    InPlace,
+}
+
 /// What is still to come from reading.
 #[derive(Debug)]
 pub(crate) enum Stage {
@@ -105,11 +118,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
             }
             if self.read.is_empty() {
                 let len = match ready!(self.poll_read(cx, lent, usize::MAX)) {
-                    Ok(0) => match self.end_of_input() {
+                    Ok(Read::End) => match self.end_of_input() {
                         Some(error) => return Poll::Ready(Err(error)),
                         None => continue,
                     },
-                    Ok(len) => len,
+                    Ok(Read::Buffered(len)) => len,
+                    Ok(Read::InPlace) => {
+                        self.behind_large = true;
+                        0
+                    }
                     Err(error) => return Poll::Ready(Err(error)),
                 };
                 let mut buffer = mem::take(&mut lent.buffer);
@@ -193,11 +210,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
             }
             let message = if self.read.is_empty() {
                 let len = match ready!(self.poll_read(cx, lent, READ_FOR_MESSAGES)) {
-                    Ok(0) => match self.end_of_input() {
+                    Ok(Read::End) => match self.end_of_input() {
                         Some(error) => return Poll::Ready(Some(Err(error))),
                         None => continue,
                     },
-                    Ok(len) => len,
+                    Ok(Read::Buffered(len)) => len,
+                    Ok(Read::InPlace) => 0,
                     Err(error) => return Poll::Ready(Some(Err(error))),
                 };
                 let mut buffer = mem::take(&mut lent.buffer);
@@ -271,19 +289,46 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
         (message, input.into_rest().len())
     }
 
-    /// Writes what waits, then reads once into the thread's buffer, at most so many bytes.
+    /// Writes what waits, then reads once, at most so many bytes: the rest of a large message to its place, all else into
+    /// the thread's buffer.
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         lent: &mut Lent,
         most: usize,
-    ) -> Poll<Result<usize, Error>> {
+    ) -> Poll<Result<Read, Error>> {
         if self.poll_write(cx, lent).is_pending() && self.transport.outgoing.len() >= BACKLOG_HIGH {
             return Poll::Pending;
         }
-        let most = most.min(lent.buffer.len());
-        let buffer = lent.buffer.get_mut(..most).unwrap_or_default();
-        let result = match self.transport.poll_read(cx, buffer) {
+        let poll = match self.connection.lend() {
+            Some(place) => {
+                // As much as would go into the buffer, so that others have their turn.
+                let most = most.min(lent.buffer.len()).min(place.len());
+                let (place, _) = place.split_at_mut(most);
+                let poll = self.transport.poll_read(cx, place);
+                if let Poll::Ready(Ok(len)) = poll {
+                    self.connection.filled(len);
+                }
+                poll.map_ok(|len| if len == 0 { Read::End } else { Read::InPlace })
+            }
+            None => {
+                let most = if self.behind_large { HEAD } else { most };
+                let most = most.min(lent.buffer.len());
+                let buffer = lent.buffer.get_mut(..most).unwrap_or_default();
+                let poll = self.transport.poll_read(cx, buffer);
+                if poll.is_ready() {
+                    self.behind_large = false;
+                }
+                poll.map_ok(|len| {
+                    if len == 0 {
+                        Read::End
+                    } else {
+                        Read::Buffered(len)
+                    }
+                })
+            }
+        };
+        let result = match poll {
             Poll::Ready(result) => result,
             // As long as there is input, it may tell more than that we cannot write.
             Poll::Pending => match self.transport.check() {
