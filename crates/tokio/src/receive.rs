@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use wirefan_protocol::{Event, Input, Kind, RecvScratch, Role, State};
 
 use crate::lent::{self, Lent};
+use crate::read::Read;
 use crate::stream::BACKLOG_HIGH;
 use crate::transport::Side;
 use crate::{Error, Message, Replies, WebSocketStream};
@@ -22,19 +23,6 @@ const TAKEN: usize = 16 * 1024;
 /// Read at once where messages are given away one by one: the rest of a read has to be kept, and large messages are put
 /// together in memory that can be given away.
 const READ_FOR_MESSAGES: usize = 512 * 1024;
-
-/// Behind a large message there is often another one. So much is read then, for only its header is to be copied.
-const HEAD: usize = 4 * 1024;
-
-/// What a read has brought.
-enum Read {
-    /// The end of the stream.
-    End,
-    /// That many bytes, which lie in the thread's buffer.
-    Buffered(usize),
-    /// More of a large message, which lies where it belongs.
-    InPlace,
-}
 
 /// What is still to come from reading.
 #[derive(Debug)]
@@ -289,61 +277,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
         (message, input.into_rest().len())
     }
 
-    /// Writes what waits, then reads once, at most so many bytes: the rest of a large message to its place, all else into
-    /// the thread's buffer.
-    fn poll_read(
+    /// Writes what waits, also in the queue of the [`Sender`](crate::Sender)s.
+    pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         lent: &mut Lent,
-        most: usize,
-    ) -> Poll<Result<Read, Error>> {
-        if self.poll_write(cx, lent).is_pending() && self.transport.outgoing.len() >= BACKLOG_HIGH {
-            return Poll::Pending;
-        }
-        let poll = match self.connection.lend() {
-            Some(place) => {
-                // As much as would go into the buffer, so that others have their turn.
-                let most = most.min(lent.buffer.len()).min(place.len());
-                let (place, _) = place.split_at_mut(most);
-                let poll = self.transport.poll_read(cx, place);
-                if let Poll::Ready(Ok(len)) = poll {
-                    self.connection.filled(len);
-                }
-                poll.map_ok(|len| if len == 0 { Read::End } else { Read::InPlace })
-            }
-            None => {
-                let most = if self.behind_large { HEAD } else { most };
-                let most = most.min(lent.buffer.len());
-                let buffer = lent.buffer.get_mut(..most).unwrap_or_default();
-                let poll = self.transport.poll_read(cx, buffer);
-                if poll.is_ready() {
-                    self.behind_large = false;
-                }
-                poll.map_ok(|len| {
-                    if len == 0 {
-                        Read::End
-                    } else {
-                        Read::Buffered(len)
-                    }
-                })
-            }
-        };
-        let result = match poll {
-            Poll::Ready(result) => result,
-            // As long as there is input, it may tell more than that we cannot write.
-            Poll::Pending => match self.transport.check() {
-                Ok(()) => return Poll::Pending,
-                Err(error) => Err(error),
-            },
-        };
-        Poll::Ready(result.map_err(|error| {
-            self.finish();
-            Error::Io(error)
-        }))
-    }
-
-    /// Writes what waits, also in the queue of the [`Sender`](crate::Sender)s.
-    fn poll_write(&mut self, cx: &mut Context<'_>, lent: &mut Lent) -> Poll<io::Result<()>> {
+    ) -> Poll<io::Result<()>> {
         loop {
             let more = self.take_queued(cx, lent);
             let poll = self.transport.poll_write(cx, Side::Reader, 0);
@@ -383,7 +322,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
     }
 
     /// Nothing more will come or go.
-    fn finish(&mut self) -> Option<Event<'static>> {
+    pub(crate) fn finish(&mut self) -> Option<Event<'static>> {
         let last = self.connection.end_of_input();
         self.close_queue();
         self.stage = Stage::Over;
