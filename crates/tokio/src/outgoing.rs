@@ -32,8 +32,12 @@ impl Outgoing {
     }
 
     /// The number of bytes.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         let first = self.head.len() - self.written;
+        if self.tail.is_empty() {
+            return first;
+        }
         let tail = self
             .tail
             .iter()
@@ -140,6 +144,7 @@ impl Outgoing {
     }
 
     /// Gives memory back where nothing is left to write.
+    #[inline]
     pub(crate) fn release(&mut self, lent: &mut Lent) {
         if self.is_empty() && self.head.capacity() + self.tail.capacity() > 0 {
             self.written = 0;

@@ -278,11 +278,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
     }
 
     /// Writes what waits, also in the queue of the [`Sender`](crate::Sender)s.
+    #[inline]
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         lent: &mut Lent,
     ) -> Poll<io::Result<()>> {
+        if self.queue.is_none() && self.transport.is_settled() {
+            self.transport.outgoing.release(lent);
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_write_on(cx, lent)
+    }
+
+    fn poll_write_on(&mut self, cx: &mut Context<'_>, lent: &mut Lent) -> Poll<io::Result<()>> {
         loop {
             let more = self.take_queued(cx, lent);
             let poll = self.transport.poll_write(cx, Side::Reader, 0);
