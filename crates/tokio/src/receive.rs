@@ -393,10 +393,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FusedStream for WebSocketStream<S> {
     }
 }
 
-/// A message that the scratch has put together from pieces.
+/// A message that the scratch has put together from pieces. Its memory may have served a longer one before, and whoever
+/// keeps the message is not to keep all of that.
 fn taken(recv: &mut RecvScratch, kind: Kind) -> Option<Message> {
     match kind {
-        Kind::Text => recv.take_text().map(Message::from),
-        Kind::Binary => recv.take_binary().map(Message::from),
+        Kind::Text => recv.take_text().map(|mut text| {
+            if text.capacity() / 2 > text.len() {
+                text.shrink_to_fit();
+            }
+            Message::from(text)
+        }),
+        Kind::Binary => recv.take_binary().map(|mut data| {
+            if data.capacity() / 2 > data.len() {
+                data.shrink_to_fit();
+            }
+            Message::from(data)
+        }),
     }
 }

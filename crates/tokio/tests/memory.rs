@@ -4,6 +4,7 @@ mod common;
 
 use std::alloc::System;
 use std::pin::pin;
+use std::slice;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -88,5 +89,26 @@ fn an_idle_connection_owns_no_buffer_and_an_echo_allocates_nothing() {
         let left = change.bytes_allocated as isize - change.bytes_deallocated as isize;
         // A spare of the thread at most.
         assert!(left <= 4096, "{left} bytes");
+    }
+
+    // The thread keeps the memory of a large message. Who keeps a shorter one does not keep all of that with it.
+    let large = wire(&mut client, &[vec![1; 100_000].into()]);
+    for message in [Message::from(vec![2; 30_000]), "x".repeat(30_000).into()] {
+        for piece in large.chunks(60_000) {
+            now(peer.write_all(piece)).unwrap().unwrap();
+            while echo_what_came(&mut socket) {}
+        }
+        now(peer.read(&mut answer)).unwrap().unwrap();
+        let bytes = wire(&mut client, slice::from_ref(&message));
+        let region = Region::new(ALLOCATOR);
+        for piece in bytes.chunks(20_000) {
+            assert!(now(socket.next()).is_none());
+            now(peer.write_all(piece)).unwrap().unwrap();
+        }
+        let got = now(socket.next()).unwrap().unwrap().unwrap();
+        assert!(got == message);
+        let change = region.change();
+        let given_back = change.bytes_deallocated as isize - change.bytes_allocated as isize;
+        assert!(given_back >= 60_000, "{given_back} bytes");
     }
 }
