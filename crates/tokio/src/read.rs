@@ -23,8 +23,8 @@ pub(crate) enum Read {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
-    /// Writes what waits, then reads once, at most so many bytes: the rest of a large message to its place, all else into
-    /// the thread's buffer.
+    /// Writes what waits, then reads once: the rest of a large message to its place, all else into the thread's buffer, at
+    /// most so many bytes.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -37,11 +37,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
         let poll = match self.connection.lend() {
             Some(place) => {
                 // As much as would go into the buffer, so that others have their turn.
-                let most = most.min(lent.buffer.len()).min(place.len());
+                let most = lent.buffer.len().min(place.len());
                 let (place, _) = place.split_at_mut(most);
                 let poll = self.transport.poll_read(cx, place);
                 if let Poll::Ready(Ok(len)) = poll {
                     self.connection.filled(len);
+                    self.behind_large = true;
                 }
                 poll.map_ok(|len| if len == 0 { Read::End } else { Read::InPlace })
             }

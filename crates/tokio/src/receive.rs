@@ -11,7 +11,7 @@ use futures_core::stream::FusedStream;
 use tokio::io::{AsyncRead, AsyncWrite};
 use wirefan_protocol::{Event, Input, Kind, RecvScratch, Role, State};
 
-use crate::lent::{self, Lent};
+use crate::lent::{self, Lent, Returning};
 use crate::read::Read;
 use crate::stream::BACKLOG_HIGH;
 use crate::transport::Side;
@@ -111,10 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
                         None => continue,
                     },
                     Ok(Read::Buffered(len)) => len,
-                    Ok(Read::InPlace) => {
-                        self.behind_large = true;
-                        0
-                    }
+                    Ok(Read::InPlace) => 0,
                     Err(error) => return Poll::Ready(Err(error)),
                 };
                 let mut buffer = mem::take(&mut lent.buffer);
@@ -393,21 +390,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FusedStream for WebSocketStream<S> {
     }
 }
 
-/// A message that the scratch has put together from pieces. Its memory may have served a longer one before, and whoever
-/// keeps the message is not to keep all of that.
+/// A message that the scratch has put together from pieces.
 fn taken(recv: &mut RecvScratch, kind: Kind) -> Option<Message> {
+    // The memory may have served a longer message before, and who keeps this one is not to keep all of that.
+    let is_spacious = |capacity: usize, len: usize| capacity / 2 > len;
     match kind {
-        Kind::Text => recv.take_text().map(|mut text| {
-            if text.capacity() / 2 > text.len() {
-                text.shrink_to_fit();
+        Kind::Text => {
+            let text = recv.take_text()?;
+            if is_spacious(text.capacity(), text.len()) {
+                let message = Message::from(text.as_str());
+                recv.give(text.into_bytes());
+                return Some(message);
             }
-            Message::from(text)
-        }),
-        Kind::Binary => recv.take_binary().map(|mut data| {
-            if data.capacity() / 2 > data.len() {
-                data.shrink_to_fit();
+            Some(text.into())
+        }
+        Kind::Binary => {
+            let data = recv.take_binary()?;
+            if is_spacious(data.capacity(), data.len()) {
+                let message = Message::from(data.as_slice());
+                recv.give(data);
+                return Some(message);
             }
-            Message::from(data)
-        }),
+            Some(Returning::bytes(data).into())
+        }
     }
 }

@@ -73,7 +73,7 @@ pub struct WebSocketStream<S> {
     /// What has been read and not been looked at, from `read_at` on.
     pub(crate) read: Vec<u8>,
     pub(crate) read_at: usize,
-    /// What `read_with` read last is of a large message and lies where it belongs.
+    /// What was read last is of a large message and lies where it belongs.
     pub(crate) behind_large: bool,
     pub(crate) stage: Stage,
     pub(crate) queue: Option<Box<Queue>>,

@@ -4,6 +4,7 @@ mod common;
 
 use std::io;
 use std::pin::Pin;
+use std::slice;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -132,29 +133,39 @@ async fn the_rest_of_a_large_binary_message_goes_to_its_place() {
 
 #[tokio::test]
 async fn behind_a_large_message_only_the_head_of_the_next_one_is_copied() {
-    let data = noise(300_000);
-    let sent = [data.clone(), data.clone(), data].map(Message::from);
-    let bytes = common::wire(&mut client_end(&config()), &sent);
-    let mut socket = reader(&bytes, 200_000);
-    assert!(read(&mut socket, 3, true).await == sent);
-    let frame = bytes.len() / 3;
-    let of_one = [4096, frame - 4096, frame - 4096 - 200_000];
-    let rooms = &socket.get_ref().rooms;
-    assert_eq!(
-        rooms[1..],
-        [&[frame - 200_000][..], &of_one, &of_one].concat()
-    );
+    for with_callback in [false, true] {
+        let data = noise(300_000);
+        let sent = [data.clone(), data.clone(), data].map(Message::from);
+        let bytes = common::wire(&mut client_end(&config()), &sent);
+        let mut socket = reader(&bytes, 200_000);
+        for message in &sent {
+            let got = read(&mut socket, 1, with_callback).await;
+            // It is dropped here, and its memory serves the next one.
+            assert!(got == slice::from_ref(message));
+        }
+        let frame = bytes.len() / 3;
+        let of_one = [4096, frame - 4096, frame - 4096 - 200_000];
+        let rooms = &socket.get_ref().rooms;
+        assert_eq!(
+            rooms[1..],
+            [&[frame - 200_000][..], &of_one, &of_one].concat()
+        );
+    }
 }
 
 #[tokio::test]
 async fn what_is_read_at_once_is_bounded() {
-    for (with_callback, bound) in [(false, MEBIBYTE / 2), (true, MEBIBYTE + MEBIBYTE / 4)] {
+    for with_callback in [false, true] {
         // The second one finds the memory of the first one, of all its length.
         let sent = [noise(3 * MEBIBYTE), noise(3 * MEBIBYTE)].map(Message::from);
         let bytes = common::wire(&mut client_end(&config()), &sent);
         let mut socket = reader(&bytes, usize::MAX);
-        assert!(read(&mut socket, 2, with_callback).await == sent);
+        for message in &sent {
+            let got = read(&mut socket, 1, with_callback).await;
+            assert!(got == slice::from_ref(message));
+        }
         let rooms = &socket.get_ref().rooms;
+        let bound = MEBIBYTE + MEBIBYTE / 4;
         assert_eq!(rooms.iter().max(), Some(&bound), "{rooms:?}");
     }
 }
