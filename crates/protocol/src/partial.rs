@@ -303,6 +303,11 @@ impl Partial {
         self.message = Message::None(mem::take(self).into_memory());
     }
 
+    /// Sets the memory for the next message; there is none half way.
+    pub(crate) fn set_memory(&mut self, memory: Vec<u8>) {
+        self.message = Message::None(memory);
+    }
+
     fn bytes(&self) -> &[u8] {
         match &self.message {
             Message::Text(text, _) => text.as_bytes(),

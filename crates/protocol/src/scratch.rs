@@ -197,6 +197,38 @@ impl RecvScratch {
         self.delivered.as_mut()?.take_binary()
     }
 
+    /// Gives memory for messages to come, for instance that of one which was taken and has served. What would be too much
+    /// is freed.
+    ///
+    /// Its bytes are overwritten and not cleared: see [`Connection::filled`](crate::Connection::filled).
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use wirefan_protocol::{Agreed, Config, Connection, Event, Input, RecvScratch};
+    /// # let mut connection = Connection::server(Arc::new(Config::default()), Agreed::default());
+    /// # let (mut scratch, mut out) = (RecvScratch::default(), Vec::new());
+    /// # let mut read = *b"\x02\x83\0\0\0\0Hel\x80\x82\0\0\0\0lo";
+    /// # let mut input = Input::new(&mut read);
+    /// let event = connection.next_event(&mut input, &mut scratch, &mut out);
+    /// assert!(matches!(event, Some(Event::Binary(b"Hello"))));
+    /// let data = scratch.take_binary().unwrap();
+    /// // … and when nobody needs it any more:
+    /// scratch.give(data);
+    /// ```
+    pub fn give(&mut self, memory: Vec<u8>) {
+        let emptied = self
+            .spares
+            .first()
+            .is_some_and(|spare| spare.capacity() == 0);
+        let mut partial = if emptied {
+            self.spares.remove(0)
+        } else {
+            Box::default()
+        };
+        partial.set_memory(memory);
+        self.put_back(partial);
+    }
+
     /// Takes the last event's memory back.
     #[inline]
     pub(crate) fn reclaim(&mut self) {
@@ -234,7 +266,12 @@ impl RecvScratch {
         let bytes = partial.capacity();
         if self.spares.len() < SPARES && bytes <= SPARE_BYTES - self.spare_bytes {
             self.spare_bytes += bytes;
-            self.spares.push(partial);
+            if bytes == 0 {
+                // Its memory was given away: the others come first.
+                self.spares.insert(0, partial);
+            } else {
+                self.spares.push(partial);
+            }
         }
     }
 
@@ -284,6 +321,32 @@ mod tests {
             scratch.reclaim();
             assert_eq!((scratch.take_text(), scratch.take_binary()), (None, None));
         }
+    }
+
+    #[test]
+    fn memory_that_is_given_serves_the_next_message() {
+        let mut scratch = RecvScratch::default();
+        // The memory comes back before what held it, and then behind it.
+        for reclaimed_first in [false, true] {
+            for _ in 0..3 {
+                let mut partial = scratch.take();
+                partial.begin(Kind::Binary);
+                partial.append(&[1; 100], 100, 0).unwrap();
+                let _ = scratch.deliver(partial);
+                let memory = scratch.take_binary().unwrap();
+                if reclaimed_first {
+                    scratch.reclaim();
+                }
+                scratch.give(memory);
+                scratch.reclaim();
+                assert!(scratch.spares.len() <= 2);
+                let spare = scratch.take();
+                assert!(spare.is_idle() && spare.capacity() >= 100);
+                scratch.put_back(spare);
+            }
+        }
+        scratch.give(alloc::vec![0; SPARE_BYTES]);
+        assert!(scratch.spare_bytes <= SPARE_BYTES);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //! Used by every poll of `stream.rs`, and by the handshakes.
 
 use std::cell::Cell;
+use std::mem;
 
+use bytes::Bytes;
 use wirefan_protocol::Scratch;
 
 /// The most that is read at once, so that even a message of 1 MiB may lie whole in the buffer. Its pages are touched only
@@ -32,6 +34,38 @@ pub(crate) fn with<R>(use_it: impl FnOnce(&mut Lent) -> R) -> R {
     // At the end of a thread there is no place to keep it.
     let _ = LENT.try_with(|place| place.set(Some(lent)));
     result
+}
+
+/// Takes back the memory of a message, unless it comes from within [`with`], or from a thread that lends none.
+fn give_back(memory: Vec<u8>) {
+    let _ = LENT.try_with(|place| {
+        if let Some(mut lent) = place.take() {
+            lent.scratch.recv.give(memory);
+            place.set(Some(lent));
+        }
+    });
+}
+
+/// The memory of a message that was given away. When it is dropped, the thread has it back for the next one.
+pub(crate) struct Returning(Vec<u8>);
+
+impl Returning {
+    /// A message of which the memory comes back.
+    pub(crate) fn bytes(data: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Self(data))
+    }
+}
+
+impl AsRef<[u8]> for Returning {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Returning {
+    fn drop(&mut self) {
+        give_back(mem::take(&mut self.0));
+    }
 }
 
 impl Lent {

@@ -8,6 +8,7 @@ mod error;
 mod lent;
 mod message;
 mod outgoing;
+mod read;
 mod receive;
 mod replies;
 mod sender;

@@ -32,12 +32,17 @@ impl Outgoing {
     }
 
     /// The number of bytes.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
+        let first = self.head.len() - self.written;
+        if self.tail.is_empty() {
+            return first;
+        }
         let tail = self
             .tail
             .iter()
             .map(|(payload, frames)| payload.len() + frames.len());
-        self.head.len() - self.written + tail.sum::<usize>()
+        first + tail.sum::<usize>()
     }
 
     /// Takes memory for what is to come.
@@ -130,14 +135,18 @@ impl Outgoing {
             if !payload.is_empty() {
                 return;
             }
-            self.head = std::mem::take(frames);
+            let frames = std::mem::take(frames);
             self.tail.pop_front();
+            if !frames.is_empty() {
+                self.head = frames;
+            }
         }
     }
 
     /// Gives memory back where nothing is left to write.
+    #[inline]
     pub(crate) fn release(&mut self, lent: &mut Lent) {
-        if self.is_empty() && self.head.capacity() > 0 {
+        if self.is_empty() && self.head.capacity() + self.tail.capacity() > 0 {
             self.written = 0;
             lent.put_back(std::mem::take(&mut self.head));
             self.tail = VecDeque::new();
@@ -199,7 +208,9 @@ mod tests {
 
     #[test]
     fn bytes_leave_in_order_whatever_a_write_takes() {
-        for (most, vectored) in (1..20).flat_map(|most| [(most, true), (most, false)]) {
+        let cases =
+            (1..20).flat_map(|most| [(most, true, "z"), (most, false, "z"), (most, true, "")]);
+        for (most, vectored, last) in cases {
             crate::lent::with(|lent| {
                 let mut outgoing = Outgoing::default();
                 outgoing.prepare(lent);
@@ -208,8 +219,8 @@ mod tests {
                     outgoing.push(Bytes::from_static(b"0123"));
                     outgoing.push(Bytes::from_static(b"4"));
                 }
-                outgoing.end().extend_from_slice(b"z");
-                let expected = b"ab0123401234cde01234z";
+                outgoing.end().extend_from_slice(last.as_bytes());
+                let expected = ["ab0123401234cde01234", last].concat();
                 let mut io = Narrow {
                     taken: Vec::new(),
                     most,
@@ -221,7 +232,7 @@ mod tests {
                     let poll = outgoing.poll_write(&mut io, &mut cx);
                     assert!(matches!(poll, Poll::Ready(Ok(1..))), "{poll:?}");
                 }
-                assert_eq!(io.taken, expected);
+                assert_eq!(io.taken, expected.as_bytes());
                 outgoing.release(lent);
                 assert_eq!(outgoing.head.capacity() + outgoing.tail.capacity(), 0);
             });

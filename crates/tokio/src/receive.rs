@@ -11,7 +11,8 @@ use futures_core::stream::FusedStream;
 use tokio::io::{AsyncRead, AsyncWrite};
 use wirefan_protocol::{Event, Input, Kind, RecvScratch, Role, State};
 
-use crate::lent::{self, Lent};
+use crate::lent::{self, Lent, Returning};
+use crate::read::Read;
 use crate::stream::BACKLOG_HIGH;
 use crate::transport::Side;
 use crate::{Error, Message, Replies, WebSocketStream};
@@ -105,11 +106,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
             }
             if self.read.is_empty() {
                 let len = match ready!(self.poll_read(cx, lent, usize::MAX)) {
-                    Ok(0) => match self.end_of_input() {
+                    Ok(Read::End) => match self.end_of_input() {
                         Some(error) => return Poll::Ready(Err(error)),
                         None => continue,
                     },
-                    Ok(len) => len,
+                    Ok(Read::Buffered(len)) => len,
+                    Ok(Read::InPlace) => 0,
                     Err(error) => return Poll::Ready(Err(error)),
                 };
                 let mut buffer = mem::take(&mut lent.buffer);
@@ -193,11 +195,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
             }
             let message = if self.read.is_empty() {
                 let len = match ready!(self.poll_read(cx, lent, READ_FOR_MESSAGES)) {
-                    Ok(0) => match self.end_of_input() {
+                    Ok(Read::End) => match self.end_of_input() {
                         Some(error) => return Poll::Ready(Some(Err(error))),
                         None => continue,
                     },
-                    Ok(len) => len,
+                    Ok(Read::Buffered(len)) => len,
+                    Ok(Read::InPlace) => 0,
                     Err(error) => return Poll::Ready(Some(Err(error))),
                 };
                 let mut buffer = mem::take(&mut lent.buffer);
@@ -271,34 +274,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
         (message, input.into_rest().len())
     }
 
-    /// Writes what waits, then reads once into the thread's buffer, at most so many bytes.
-    fn poll_read(
+    /// Writes what waits, also in the queue of the [`Sender`](crate::Sender)s.
+    #[inline]
+    pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         lent: &mut Lent,
-        most: usize,
-    ) -> Poll<Result<usize, Error>> {
-        if self.poll_write(cx, lent).is_pending() && self.transport.outgoing.len() >= BACKLOG_HIGH {
-            return Poll::Pending;
+    ) -> Poll<io::Result<()>> {
+        if self.queue.is_none() && self.transport.is_settled() {
+            self.transport.outgoing.release(lent);
+            return Poll::Ready(Ok(()));
         }
-        let most = most.min(lent.buffer.len());
-        let buffer = lent.buffer.get_mut(..most).unwrap_or_default();
-        let result = match self.transport.poll_read(cx, buffer) {
-            Poll::Ready(result) => result,
-            // As long as there is input, it may tell more than that we cannot write.
-            Poll::Pending => match self.transport.check() {
-                Ok(()) => return Poll::Pending,
-                Err(error) => Err(error),
-            },
-        };
-        Poll::Ready(result.map_err(|error| {
-            self.finish();
-            Error::Io(error)
-        }))
+        self.poll_write_on(cx, lent)
     }
 
-    /// Writes what waits, also in the queue of the [`Sender`](crate::Sender)s.
-    fn poll_write(&mut self, cx: &mut Context<'_>, lent: &mut Lent) -> Poll<io::Result<()>> {
+    fn poll_write_on(&mut self, cx: &mut Context<'_>, lent: &mut Lent) -> Poll<io::Result<()>> {
         loop {
             let more = self.take_queued(cx, lent);
             let poll = self.transport.poll_write(cx, Side::Reader, 0);
@@ -338,7 +328,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
     }
 
     /// Nothing more will come or go.
-    fn finish(&mut self) -> Option<Event<'static>> {
+    pub(crate) fn finish(&mut self) -> Option<Event<'static>> {
         let last = self.connection.end_of_input();
         self.close_queue();
         self.stage = Stage::Over;
@@ -402,8 +392,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FusedStream for WebSocketStream<S> {
 
 /// A message that the scratch has put together from pieces.
 fn taken(recv: &mut RecvScratch, kind: Kind) -> Option<Message> {
+    // The memory may have served a longer message before, and who keeps this one is not to keep all of that.
+    let is_spacious = |capacity: usize, len: usize| capacity / 2 > len;
     match kind {
-        Kind::Text => recv.take_text().map(Message::from),
-        Kind::Binary => recv.take_binary().map(Message::from),
+        Kind::Text => {
+            let text = recv.take_text()?;
+            if is_spacious(text.capacity(), text.len()) {
+                let message = Message::from(text.as_str());
+                recv.give(text.into_bytes());
+                return Some(message);
+            }
+            Some(text.into())
+        }
+        Kind::Binary => {
+            let data = recv.take_binary()?;
+            if is_spacious(data.capacity(), data.len()) {
+                let message = Message::from(data.as_slice());
+                recv.give(data);
+                return Some(message);
+            }
+            Some(Returning::bytes(data).into())
+        }
     }
 }

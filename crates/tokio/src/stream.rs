@@ -73,6 +73,8 @@ pub struct WebSocketStream<S> {
     /// What has been read and not been looked at, from `read_at` on.
     pub(crate) read: Vec<u8>,
     pub(crate) read_at: usize,
+    /// What was read last is of a large message and lies where it belongs.
+    pub(crate) behind_large: bool,
     pub(crate) stage: Stage,
     pub(crate) queue: Option<Box<Queue>>,
 }
@@ -106,6 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketStream<S> {
             connection,
             read,
             read_at: 0,
+            behind_large: false,
             stage: Stage::Open,
             queue: None,
         }

@@ -40,6 +40,15 @@ impl<S> Transport<S> {
         }
     }
 
+    /// Whether [`poll_write`](Self::poll_write) would find nothing to do or to tell, as on most calls.
+    #[inline]
+    pub(crate) fn is_settled(&self) -> bool {
+        self.outgoing.is_empty()
+            && !self.unflushed
+            && self.stalled.is_none()
+            && self.broken.is_none()
+    }
+
     /// Why nothing can be written any more, if so.
     pub(crate) fn check(&self) -> io::Result<()> {
         self.broken.map_or(Ok(()), |kind| Err(kind.into()))

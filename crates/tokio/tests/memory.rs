@@ -4,6 +4,7 @@ mod common;
 
 use std::alloc::System;
 use std::pin::pin;
+use std::slice;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -24,13 +25,17 @@ fn now<F: Future>(future: F) -> Option<F::Output> {
     }
 }
 
-fn echo_once(socket: &mut WebSocketStream<DuplexStream>) {
+/// Reads and answers once; false: there is nothing to read.
+fn echo_what_came(socket: &mut WebSocketStream<DuplexStream>) -> bool {
     let read = socket.read_with(|event, replies| match event {
         Event::Text(text) => replies.text(text).unwrap(),
         Event::Binary(data) => replies.binary(data).unwrap(),
         _ => {}
     });
-    now(read).unwrap().unwrap();
+    now(read).is_some_and(|state| {
+        state.unwrap();
+        true
+    })
 }
 
 // One test: the counters are those of the process.
@@ -45,11 +50,15 @@ fn an_idle_connection_owns_no_buffer_and_an_echo_allocates_nothing() {
     let small: Vec<Message> = (0..32).map(|i| format!("message {i}").into()).collect();
     let large: Vec<Message> = vec![vec![1; 100_000].into(), "one more".into()];
     let mut answer = vec![0; 256 * 1024];
-    for messages in [small, large] {
+    // The rest of a message that comes in two pieces is read to its place.
+    for (messages, pieces) in [(small, 1), (large.clone(), 1), (large, 2)] {
         let bytes = wire(&mut client, &messages);
+        let pieces: Vec<&[u8]> = bytes.chunks(bytes.len().div_ceil(pieces)).collect();
         let mut echo = || {
-            now(peer.write_all(&bytes)).unwrap().unwrap();
-            echo_once(&mut socket);
+            for piece in &pieces {
+                now(peer.write_all(piece)).unwrap().unwrap();
+                while echo_what_came(&mut socket) {}
+            }
             now(peer.read(&mut answer)).unwrap().unwrap();
         };
         for _ in 0..5 {
@@ -68,7 +77,10 @@ fn an_idle_connection_owns_no_buffer_and_an_echo_allocates_nothing() {
 
         // Messages own their bytes, and when they are gone nothing is left.
         let region = Region::new(ALLOCATOR);
-        now(peer.write_all(&bytes)).unwrap().unwrap();
+        for piece in &pieces {
+            assert!(now(socket.next()).is_none());
+            now(peer.write_all(piece)).unwrap().unwrap();
+        }
         for message in &messages {
             assert!(now(socket.next()).unwrap().unwrap().unwrap() == *message);
         }
@@ -77,5 +89,39 @@ fn an_idle_connection_owns_no_buffer_and_an_echo_allocates_nothing() {
         let left = change.bytes_allocated as isize - change.bytes_deallocated as isize;
         // A spare of the thread at most.
         assert!(left <= 4096, "{left} bytes");
+    }
+
+    // The thread keeps the memory of a large message. Who keeps a shorter one does not keep all of that with it.
+    let large = wire(&mut client, &[vec![1; 100_000].into()]);
+    for message in [Message::from(vec![2; 30_000]), "x".repeat(30_000).into()] {
+        for piece in large.chunks(60_000) {
+            now(peer.write_all(piece)).unwrap().unwrap();
+            while echo_what_came(&mut socket) {}
+        }
+        now(peer.read(&mut answer)).unwrap().unwrap();
+        let bytes = wire(&mut client, slice::from_ref(&message));
+        let region = Region::new(ALLOCATOR);
+        for piece in bytes.chunks(20_000) {
+            assert!(now(socket.next()).is_none());
+            now(peer.write_all(piece)).unwrap().unwrap();
+        }
+        let got = now(socket.next()).unwrap().unwrap().unwrap();
+        assert!(got == message);
+        let copied = region.change().bytes_allocated;
+        assert!((30_000..40_000).contains(&copied), "{copied} bytes");
+    }
+
+    // When a large message is dropped, the thread has its memory for the next one.
+    for round in 0..100 {
+        let region = Region::new(ALLOCATOR);
+        for piece in large.chunks(60_000) {
+            assert!(now(socket.next()).is_none());
+            now(peer.write_all(piece)).unwrap().unwrap();
+        }
+        let got = now(socket.next()).unwrap().unwrap().unwrap();
+        assert!(got == vec![1; 100_000].into());
+        drop(got);
+        let allocated = region.change().bytes_allocated - 100_000;
+        assert!(round < 3 || allocated < 1000, "{allocated} bytes");
     }
 }

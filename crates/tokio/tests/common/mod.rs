@@ -122,9 +122,8 @@ impl AsyncRead for Trickle {
         }
         std::task::ready!(self.turn(0, cx));
         let len = self.piece.min(self.input.len()).min(buffer.remaining());
-        for byte in self.input.drain(..len) {
-            buffer.put_slice(&[byte]);
-        }
+        buffer.put_slice(&self.input.make_contiguous()[..len]);
+        self.input.drain(..len);
         Poll::Ready(Ok(()))
     }
 }
