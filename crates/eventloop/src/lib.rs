@@ -26,6 +26,7 @@
 #![warn(clippy::expect_used, clippy::unwrap_used)]
 
 mod admit;
+mod bulk;
 #[cfg(feature = "client")]
 pub mod client;
 mod conn;

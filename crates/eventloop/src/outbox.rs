@@ -109,8 +109,12 @@ impl Outbox {
         }
     }
 
-    /// Adds whole frames as long as the backlog is below `limit`; returns how many had to be left out.
+    /// Adds whole frames as long as the backlog is below `limit`; returns how many had to be left out. A reader that is
+    /// about to be closed gets none.
     pub(crate) fn push_within(&mut self, mut frames: Bytes, limit: usize) -> usize {
+        if self.doomed().is_some() {
+            return 0;
+        }
         let room = limit.saturating_sub(self.backlog());
         let mut end = frames.len();
         if end > room {

@@ -8,6 +8,7 @@ use wirefan_protocol::handshake::{
 };
 use wirefan_protocol::{Event, Input, State};
 
+use crate::bulk::BULK;
 use crate::slot::{Farewell, Held, Inbound, Stage};
 use crate::state::{Core, OUT_HIGH};
 use crate::traffic::Verdict;
@@ -69,6 +70,7 @@ impl<H: Handler> Worker<H> {
                     && slot.socket.short_read_drains()
                     && slot.flags.inbound == Inbound::Open;
                 slot.flags.readable = !emptied;
+                slot.flags.bulk = len >= BULK;
                 slot.liveness.heard(self.core.now);
                 self.core.tally.read += len as u64;
                 return Some(len);

@@ -120,7 +120,7 @@ impl<P> Core<P> {
         full
     }
 
-    /// Writes a connection's backlog.
+    /// Writes a connection's backlog, unless it is about to be discarded.
     pub(crate) fn write_backlog(&mut self, index: u32) {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
@@ -139,6 +139,9 @@ impl<P> Core<P> {
             .is_some_and(|outbox| outbox.is_of_topics());
         if of_topics {
             self.expire_backlog(index);
+            if self.doomed(index).is_some() {
+                return;
+            }
         }
         let held = self.spares.held();
         let Some(slot) = self.slots.get_mut(index) else {

@@ -94,6 +94,8 @@ pub(crate) struct Flags {
     pub(crate) again: bool,
     /// The last message was large: the next one may be, too.
     pub(crate) large: bool,
+    /// The last read brought much: the next one comes behind those of others.
+    pub(crate) bulk: bool,
     /// Our side of the transport is shut.
     pub(crate) shut: bool,
     /// In the list of what is to be taken down.

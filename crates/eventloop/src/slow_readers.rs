@@ -92,6 +92,14 @@ impl<P> Core<P> {
         }
     }
 
+    /// With what a connection is to be closed that is about to be, but has not been yet. Until then nothing is written to
+    /// it and nothing put behind what waits: that would come behind a gap.
+    pub(crate) fn doomed(&mut self, index: u32) -> Option<CloseCode> {
+        let slot = self.slots.get_mut(index)?;
+        let code = slot.outbox.as_ref()?.doomed()?;
+        slot.open().map(|_| code)
+    }
+
     /// Closes a connection that reads too slowly. What waits for it and is not begun is discarded.
     pub(crate) fn close_slow(&mut self, index: u32, code: CloseCode) {
         let Some(slot) = self.slots.get_mut(index) else {
@@ -108,6 +116,8 @@ impl<P> Core<P> {
             // With a backlog this is whole frames, none of them begun.
             self.out.clear();
         }
+        // What lanes hold for it comes behind that.
+        self.leave_all(index);
         let _ = self.close(index, code, "reads too slowly", CloseCause::SlowReader);
     }
 

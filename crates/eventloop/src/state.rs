@@ -303,6 +303,10 @@ impl<P> Core<P> {
         cause: CloseCause,
     ) -> Result<(), SendError> {
         self.settle(index);
+        if let Some(code) = self.doomed(index) {
+            self.close_slow(index, code);
+            return Err(SendError::AfterClose);
+        }
         let mut frame = Vec::new();
         let slot = self.slots.get_mut(index).ok_or(SendError::AfterClose)?;
         #[cfg(feature = "client")]
@@ -337,8 +341,12 @@ impl<P> Core<P> {
         if slot.flags.ended || slot.open().is_none() {
             return false;
         }
-        if slot.outbox.is_none() {
+        let Some(outbox) = &slot.outbox else {
             return true;
+        };
+        if let Some(code) = outbox.doomed() {
+            self.close_slow(index, code);
+            return false;
         }
         let mut backlog = slot.backlog();
         if backlog > 0 && self.current == Some(index) {

@@ -138,12 +138,17 @@ impl<H: Handler> Worker<H> {
             }
             return;
         }
+        let bulk = slot.flags.bulk;
         if ready.writable && (slot.waits_to_write() || slot.flags.owed_drained) {
             self.core.write_backlog(index);
             // What is sent to it from now on would come behind a gap.
             self.core.close_slow_readers();
         }
-        self.read(index);
+        if bulk {
+            self.core.read_again(index);
+        } else {
+            self.read(index);
+        }
     }
 
     /// All that a turn does behind the sockets that are ready. `deadlines`: no other socket is ready that could still
@@ -152,12 +157,7 @@ impl<H: Handler> Worker<H> {
         if self.core.guests.next().is_some() {
             self.release_throttled();
         }
-        for index in mem::take(&mut self.core.again) {
-            if let Some(slot) = self.core.slots.get_mut(index) {
-                slot.flags.again = false;
-            }
-            self.read(index);
-        }
+        self.read_on();
         if deadlines || self.put_off >= PUT_OFF {
             self.put_off = 0;
             self.expire();
@@ -340,6 +340,14 @@ impl<H: Handler> Worker<H> {
             // An entry that a nearer deadline, or the end, has made void.
             return;
         }
+        if slot.flags.again {
+            // It waits for its turn: what it has sent may be the sign of life.
+            self.read(index);
+        }
+        let slot = self.core.slots.get_mut(index);
+        let Some(slot) = slot.filter(|slot| !slot.flags.ended) else {
+            return;
+        };
         slot.armed = NEVER;
         #[cfg(feature = "client")]
         if let Stage::Dialling(_) = slot.stage {

@@ -24,8 +24,8 @@ pub(super) struct Waiting {
     keys: HashMap<(u32, u64), u64>,
     /// Some have been put in before the socket refused anything: their policies do not hold yet.
     raw: bool,
-    /// The reader is about to be closed: nothing more is put in, and nothing counted.
-    doomed: bool,
+    /// The reader is about to be closed, with this code: nothing more is put in, and nothing counted.
+    doomed: Option<CloseCode>,
 }
 
 /// The messages of one topic.
@@ -159,6 +159,11 @@ impl Outbox {
         Ok(())
     }
 
+    /// With what the reader is to be closed: a message that it was sent is not in here.
+    pub(crate) fn doomed(&self) -> Option<CloseCode> {
+        self.waiting.as_ref()?.doomed
+    }
+
     /// When the next message has waited for too long.
     pub(crate) fn deadline(&mut self) -> Option<Millis> {
         let shares = self.waiting.as_ref()?.shares.len() as u32;
@@ -178,7 +183,10 @@ impl Outbox {
 
     fn take_in(&mut self, message: Bytes, mark: Mark, limit: usize) -> Result<(), CloseCode> {
         let cost = message.len() + CHUNK_COST;
-        let (Some(rules), false) = (self.rules(mark.share), self.is_doomed()) else {
+        if let Some(code) = self.doomed() {
+            return Err(code);
+        }
+        let Some(rules) = self.rules(mark.share) else {
             return Ok(());
         };
         let (policy, others) = (rules.policy, self.weight() - self.share_weight(mark.share));
@@ -244,7 +252,7 @@ impl Outbox {
     }
 
     fn expire_share(&mut self, share: u32, now: Millis) -> Result<(), CloseCode> {
-        let Some(rules) = self.rules(share).filter(|_| !self.is_doomed()) else {
+        let Some(rules) = self.rules(share).filter(|_| self.doomed().is_none()) else {
             return Ok(());
         };
         let Some(age) = rules.policy.max_age else {
@@ -264,14 +272,10 @@ impl Outbox {
 
     fn doom(&mut self, rules: &Rules, code: CloseCode) -> CloseCode {
         if let Some(waiting) = &mut self.waiting {
-            waiting.doomed = true;
+            waiting.doomed = Some(code);
         }
         rules.count(|drops| drops.closed += 1);
         code
-    }
-
-    fn is_doomed(&self) -> bool {
-        self.waiting.as_ref().is_some_and(|waiting| waiting.doomed)
     }
 
     fn rules(&self, share: u32) -> Option<Rc<Rules>> {

@@ -16,6 +16,7 @@ mod tests_closing;
 #[cfg(feature = "client")]
 mod tests_dialling;
 mod tests_fairness;
+mod tests_gaps;
 mod tests_leaving;
 mod tests_mail;
 mod tests_random;

@@ -283,8 +283,10 @@ proptest! {
             prop_assert_eq!((u64::from(dropped), tally.drops().messages()), (all, all));
             if done.is_err() {
                 // What comes now is neither kept nor counted.
-                outbox.push_of_topic(message(9), 7, &rules[0], Millis(now), limit).unwrap();
-                prop_assert_eq!(outbox.take_dropped(), 0);
+                let again = outbox.push_of_topic(message(9), 7, &rules[0], Millis(now), limit);
+                prop_assert_eq!((again, outbox.take_dropped()), (done, 0));
+                prop_assert_eq!(outbox.push_within(message(9), limit), 0);
+                prop_assert_eq!(tally.drops().messages(), all);
                 outbox.discard_unbegun();
                 naive.waiting.truncate(usize::from(naive.begun > 0));
             }
