@@ -292,24 +292,25 @@ impl<H: Handler> Worker<H> {
             return;
         };
         let metered = self.core.settings.admission.metered;
-        let mut high = OUT_HIGH;
+        let (mut high, mut whole) = (OUT_HIGH, true);
         while let Some(slot) = self.core.slots.get_mut(index) {
             let Stage::Open(connection) = &mut slot.stage else {
                 break;
             };
-            let (message, whole) = match connection.next_whole(&mut input) {
+            let message = match connection.next_whole(&mut input) {
                 // Nearly all messages lie whole in the read: nothing else has to be looked at.
-                Some(Event::Text(text)) => (Message::Text(text), true),
-                Some(Event::Binary(data)) => (Message::Binary(data), true),
+                Some(Event::Text(text)) => Message::Text(text),
+                Some(Event::Binary(data)) => Message::Binary(data),
                 _ => {
+                    whole = false;
                     let out = &mut self.core.out;
                     let Some(event) = connection.next_event(&mut input, &mut self.scratch, out)
                     else {
                         break;
                     };
                     match event {
-                        Event::Text(text) => (Message::Text(text), false),
-                        Event::Binary(data) => (Message::Binary(data), false),
+                        Event::Text(text) => Message::Text(text),
+                        Event::Binary(data) => Message::Binary(data),
                         other => {
                             aside(&mut self.handler, &mut self.core, index, &mut peer, other);
                             continue;
@@ -344,7 +345,7 @@ impl<H: Handler> Worker<H> {
                     break;
                 }
             }
-            // Behind a whole message there is nothing without input; behind another one, its memory is to be given back.
+            // Where all were whole there is nothing without input; otherwise the memory of another is to be given back.
             if whole && input.is_empty() {
                 break;
             }

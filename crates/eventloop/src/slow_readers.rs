@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use wirefan_protocol::CloseCode;
+use wirefan_protocol::{CloseCode, SendError};
 
 use crate::CloseCause;
 use crate::outbox::Outbox;
@@ -118,7 +118,14 @@ impl<P> Core<P> {
         }
         // What lanes hold for it comes behind that.
         self.leave_all(index);
-        let _ = self.close(index, code, "reads too slowly", CloseCause::SlowReader);
+        let reason = "reads too slowly";
+        if let Err(SendError::InvalidCloseCode) =
+            self.close(index, code, reason, CloseCause::SlowReader)
+        {
+            // It has lost messages: it may not stay for a code that nobody may send.
+            let code = CloseCode::POLICY;
+            let _ = self.close(index, code, reason, CloseCause::SlowReader);
+        }
     }
 
     /// Messages for a connection are lost at the limit of its backlog.

@@ -394,6 +394,10 @@ impl<P> Core<P> {
         let AtLimit::Close(code) = self.settings.backpressure.at_limit else {
             return;
         };
+        if let Some(code) = self.doomed(index) {
+            // It has been counted.
+            return self.close_slow(index, code);
+        }
         self.topics.tally.count(|drops| drops.closed += 1);
         self.close_slow(index, code);
     }

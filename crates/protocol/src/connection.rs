@@ -117,7 +117,8 @@ impl Connection {
     /// this message.
     ///
     /// That is nearly every message of a busy connection, and nothing but the input is needed for it: a loop that asks
-    /// here first takes it in fewer steps.
+    /// here first takes it in fewer steps. It does not touch the scratch: what [`next_event`](Self::next_event) has
+    /// returned before stays there, until that is called again.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -135,7 +136,7 @@ impl Connection {
     #[inline(always)]
     #[must_use]
     pub fn next_whole<'i>(&mut self, input: &mut Input<'i>) -> Option<Event<'i>> {
-        if self.state != State::Open || self.partial.is_some() {
+        if self.state != State::Open || self.partial.is_some() || self.not_text {
             return None;
         }
         let (masked, max) = (self.keys.is_none(), self.config.max_message);

@@ -171,8 +171,9 @@ impl RecvScratch {
         self.inflated
     }
 
-    /// The text that the last event was borrowed from, to be kept without a copy. `None`: it lay in the input, or the
-    /// event was none.
+    /// The text that the last event of [`next_event`](crate::Connection::next_event) was borrowed from, to be kept without
+    /// a copy. `None`: it lay in the input, as those of [`next_whole`](crate::Connection::next_whole) always do, for which
+    /// this is not to be asked; or the event was none.
     ///
     /// Worth it for large messages: the memory of small ones is better left here, for the next ones.
     ///
@@ -216,6 +217,9 @@ impl RecvScratch {
     /// scratch.give(data);
     /// ```
     pub fn give(&mut self, memory: Vec<u8>) {
+        if memory.capacity() == 0 {
+            return;
+        }
         let emptied = self
             .spares
             .first()

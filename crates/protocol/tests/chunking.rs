@@ -13,7 +13,7 @@ use common::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use wirefan_protocol::{CloseCode, Config, Error, Role, State};
+use wirefan_protocol::{CloseCode, Config, Error, Input, Role, State};
 
 /// A connection that is open, or has just sent its Close.
 fn end(role: Role, config: &Config, state: State) -> End {
@@ -187,4 +187,20 @@ fn a_message_that_is_declared_too_long_fails_with_the_last_byte_of_its_header() 
             assert_eq!(end.seen, [Seen::Failed(Error::MessageTooLong)]);
         }
     }
+}
+
+/// Whoever overlooks that there was an event to ask for gets nothing behind it.
+#[test]
+fn section_8_1_behind_text_that_is_none_nothing_is_whole() {
+    let mut end = End::new(Role::Server, &Config::default());
+    let mut bytes = wire(Role::Client, &[text([0xff]), text("late")]);
+    let mut later = bytes.clone();
+    for bytes in [&mut bytes, &mut later] {
+        let mut input = Input::new(bytes);
+        assert_eq!(end.connection.next_whole(&mut input), None);
+        let _ = input.into_rest();
+    }
+    end.read(&[]);
+    assert_eq!(end.seen, [Seen::Failed(Error::InvalidUtf8)]);
+    assert_eq!(end.sent(), [common::failure(Error::InvalidUtf8)]);
 }

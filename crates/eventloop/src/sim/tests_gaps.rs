@@ -64,6 +64,27 @@ fn a_direct_message_and_a_close_do_not_hide_what_was_lost_before_them() {
     }
 }
 
+/// A policy may name a code that nobody may send (RFC 6455 §7.4.1): who has lost messages is closed all the same.
+#[test]
+fn a_code_that_may_not_be_sent_keeps_nobody_behind_a_gap() {
+    let script = Script::new().open(|conn| conn.subscribe("room"));
+    let policy = limited(WhenSlow::Close(CloseCode::NO_STATUS), 500);
+    let mut world = script.world(setup(policy));
+    world.connect(0, "/slow");
+    world.run(10);
+    world.clients[0].mood.reads = false;
+    world.with_ctx(0, |server| {
+        for number in 0..1000 {
+            server.publish("room", Message::Text(&text(number)));
+        }
+    });
+    world.clients[0].mood.reads = true;
+    world.run(1000);
+    assert_no_gap(&world, 0);
+    assert_eq!(world.clients[0].ending(), (Some(1008), true));
+    assert_eq!(script.cause("/slow"), CloseCause::SlowReader);
+}
+
 /// The same where the member reads while the turn lasts, and its socket is told to be writable in it.
 #[test]
 fn a_reader_that_wakes_in_the_turn_that_closes_it_sees_no_gap() {
