@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use wirefan_protocol::{CloseCode, Frame, Kind, SendError};
 
-use crate::slot::{Holds, NEVER};
+use crate::slot::Holds;
 use crate::state::Core;
+use crate::wheel::Deadline;
 use crate::{Caller, CloseCause, ConnId, Ctx, Message, Sent};
 
 /// A connection, for the length of one call. To reach it later or from elsewhere, keep its [`ConnId`].
@@ -203,7 +204,7 @@ impl<P> Conn<'_, P> {
     /// Forgets the timer.
     pub fn clear_timer(&mut self) {
         if let Some(slot) = self.core.slots.get_mut(self.slot) {
-            slot.timer = NEVER;
+            slot.timer = Deadline::NEVER;
         }
     }
 

@@ -10,6 +10,7 @@ use crate::CloseCause;
 use crate::outbox::begun_rest;
 use crate::slot::{Farewell, Holds, Inbound, Stage};
 use crate::state::{Core, NOBODY, OUT_HIGH};
+use crate::wheel::Deadline;
 
 /// An output buffer that has grown beyond this is given back.
 const OUT_KEPT: usize = 512 * 1024;
@@ -279,8 +280,12 @@ impl<P> Core<P> {
             _ => slot.liveness.poll_timeout(&self.settings.timeouts),
         };
         let aged = slot.aged();
-        let due = due.into_iter().chain(aged).fold(slot.timer, Millis::min);
-        if due < slot.armed {
+        let due = due
+            .into_iter()
+            .chain(aged)
+            .fold(slot.timer.get(), Millis::min);
+        let due = Deadline::new(due).get();
+        if due < slot.armed.get() {
             slot.armed = self.wheel.insert(index, due);
         }
     }
@@ -290,8 +295,9 @@ impl<P> Core<P> {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
-        slot.timer = due;
-        if due < slot.armed {
+        slot.timer = Deadline::new(due);
+        let due = slot.timer.get();
+        if due < slot.armed.get() {
             // A handler may do so again and again: the entries for what comes later would pile up.
             self.wheel.remove(index, slot.armed);
             slot.armed = self.wheel.insert(index, due);

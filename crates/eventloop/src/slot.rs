@@ -12,9 +12,7 @@ use crate::peer_addr::PeerAddr;
 use crate::round_trip::RoundTrip;
 use crate::topics::Membership;
 use crate::transport::Transport;
-
-/// No moment; an `Option` would cost every connection eight bytes more.
-pub(crate) const NEVER: Millis = Millis(u64::MAX);
+use crate::wheel::Deadline;
 
 #[derive(Debug)]
 pub(crate) struct Slot<P> {
@@ -28,10 +26,10 @@ pub(crate) struct Slot<P> {
     pub(crate) round_trip: RoundTrip,
     /// Messages that it lost to reading slowly.
     pub(crate) dropped: u32,
-    /// The handler's own timer, or [`NEVER`].
-    pub(crate) timer: Millis,
-    /// When the wheel brings this slot up, or [`NEVER`].
-    pub(crate) armed: Millis,
+    /// The handler's own timer.
+    pub(crate) timer: Deadline,
+    /// When the wheel brings this slot up.
+    pub(crate) armed: Deadline,
     pub(crate) memberships: Vec<Membership>,
     pub(crate) peer: Option<P>,
     pub(crate) addr: PeerAddr,
@@ -181,8 +179,8 @@ impl<P> Slot<P> {
             liveness: Liveness::new(now),
             round_trip: RoundTrip::default(),
             dropped: 0,
-            timer: NEVER,
-            armed: NEVER,
+            timer: Deadline::NEVER,
+            armed: Deadline::NEVER,
             memberships: Vec::new(),
             peer: None,
             addr: addr.into(),
@@ -262,8 +260,7 @@ mod tests {
     fn a_plain_connection_does_not_pay_for_tls() {
         // Tests have one more kind of socket. Without TLS, and with a whole `SocketAddr`, it was as large.
         let of_tests = size_of::<Transport>() - 16;
-        // 216 of that were there before round-trip times and lost messages were counted.
-        assert!(size_of::<Slot<()>>() - of_tests <= 224);
-        assert!(size_of::<Slot<Box<()>>>() - of_tests <= 224);
+        assert!(size_of::<Slot<()>>() - of_tests <= 216);
+        assert!(size_of::<Slot<Box<()>>>() - of_tests <= 216);
     }
 }

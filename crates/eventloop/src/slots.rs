@@ -87,24 +87,16 @@ const CHUNK: usize = 128;
 /// A slab with generations.
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
-    chunks: Vec<Box<[Place<T>; CHUNK]>>,
+    chunks: Vec<Box<Chunk<T>>>,
     free: Vec<u32>,
     len: usize,
 }
 
+/// Slots, and beside them what would take twice as much room within each.
 #[derive(Debug)]
-struct Place<T> {
-    generation: u32,
-    value: Option<T>,
-}
-
-impl<T> Default for Place<T> {
-    fn default() -> Self {
-        Self {
-            generation: 0,
-            value: None,
-        }
-    }
+struct Chunk<T> {
+    generations: [u32; CHUNK],
+    values: [Option<T>; CHUNK],
 }
 
 impl<T> Slots<T> {
@@ -124,57 +116,56 @@ impl<T> Slots<T> {
     pub(crate) fn insert(&mut self, value: T) -> (u32, u32) {
         if self.free.is_empty() {
             let first = self.chunks.len() * CHUNK;
-            let chunk: Box<[Place<T>]> = (0..CHUNK).map(|_| Place::default()).collect();
-            self.chunks.extend(<Box<[_; CHUNK]>>::try_from(chunk));
+            self.chunks.push(Box::new(Chunk {
+                generations: [0; CHUNK],
+                values: [const { None }; CHUNK],
+            }));
             self.free
                 .extend((first..first + CHUNK).rev().map(|slot| slot as u32));
         }
         let slot = self.free.pop().unwrap_or_default();
-        let place = &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK];
-        place.value = Some(value);
+        let chunk = &mut self.chunks[slot as usize / CHUNK];
+        chunk.values[slot as usize % CHUNK] = Some(value);
         self.len += 1;
-        (slot, place.generation)
+        (slot, chunk.generations[slot as usize % CHUNK])
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
-        self.chunks.get_mut(slot as usize / CHUNK)?[slot as usize % CHUNK]
-            .value
-            .as_mut()
+        self.chunks.get_mut(slot as usize / CHUNK)?.values[slot as usize % CHUNK].as_mut()
     }
 
     #[inline]
     pub(crate) fn get(&self, slot: u32) -> Option<&T> {
-        self.chunks.get(slot as usize / CHUNK)?[slot as usize % CHUNK]
-            .value
-            .as_ref()
+        self.chunks.get(slot as usize / CHUNK)?.values[slot as usize % CHUNK].as_ref()
     }
 
     /// The slot behind a token, if it is still the one that was meant.
     #[inline]
     pub(crate) fn resolve(&self, token: SlotToken) -> Option<u32> {
         let slot = token.slot();
-        let place = &self.chunks.get(slot as usize / CHUNK)?[slot as usize % CHUNK];
-        (place.value.is_some() && SlotToken::new(slot, place.generation) == token).then_some(slot)
+        self.get(slot)?;
+        (SlotToken::new(slot, self.generation(slot)) == token).then_some(slot)
     }
 
     /// The slot behind a connection's name, if that connection still exists.
     pub(crate) fn find(&self, id: ConnId) -> Option<u32> {
-        let place = &self.chunks.get(id.slot as usize / CHUNK)?[id.slot as usize % CHUNK];
-        (place.value.is_some() && place.generation == id.generation).then_some(id.slot)
+        self.get(id.slot)?;
+        (self.generation(id.slot) == id.generation).then_some(id.slot)
     }
 
     pub(crate) fn generation(&self, slot: u32) -> u32 {
         self.chunks
             .get(slot as usize / CHUNK)
-            .map_or(0, |chunk| chunk[slot as usize % CHUNK].generation)
+            .map_or(0, |chunk| chunk.generations[slot as usize % CHUNK])
     }
 
     /// Takes the value out; the slot gets its next generation.
     pub(crate) fn remove(&mut self, slot: u32) -> Option<T> {
-        let place = &mut self.chunks.get_mut(slot as usize / CHUNK)?[slot as usize % CHUNK];
-        let value = place.value.take()?;
-        place.generation = place.generation.wrapping_add(1);
+        let chunk = self.chunks.get_mut(slot as usize / CHUNK)?;
+        let value = chunk.values[slot as usize % CHUNK].take()?;
+        let generation = &mut chunk.generations[slot as usize % CHUNK];
+        *generation = generation.wrapping_add(1);
         self.free.push(slot);
         self.len -= 1;
         Some(value)
@@ -187,9 +178,9 @@ impl<T> Slots<T> {
 
     /// The slots in use.
     pub(crate) fn indices(&self) -> Vec<u32> {
-        let places = self.chunks.iter().flat_map(|chunk| &**chunk).zip(0..);
-        places
-            .filter(|(place, _)| place.value.is_some())
+        let values = self.chunks.iter().flat_map(|chunk| &chunk.values).zip(0..);
+        values
+            .filter(|(value, _)| value.is_some())
             .map(|(_, slot)| slot)
             .collect()
     }

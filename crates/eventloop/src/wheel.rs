@@ -8,6 +8,27 @@ const TICK: u64 = 32;
 /// Ticks in one turn of the wheel; what is due later stays for another turn.
 const BUCKETS: usize = 1024;
 
+/// A deadline of a connection, as coarse as the wheel and half as large as [`Millis`]: the first four years of a loop.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Deadline(u32);
+
+impl Deadline {
+    pub(crate) const NEVER: Self = Self(u32::MAX);
+
+    /// At `due`, or up to a tick later.
+    pub(crate) fn new(due: Millis) -> Self {
+        let ticks = u32::try_from(due.0.div_ceil(TICK));
+        ticks.map_or(Self::NEVER, Self)
+    }
+
+    pub(crate) fn get(self) -> Millis {
+        match self {
+            Self::NEVER => Millis(u64::MAX),
+            Self(ticks) => Millis(u64::from(ticks) * TICK),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Wheel {
     buckets: Vec<Vec<Entry>>,
@@ -36,7 +57,7 @@ impl Wheel {
     }
 
     /// Has `slot` come out of [`expired`](Self::expired) at `due` or up to a tick later; returns when that is.
-    pub(crate) fn insert(&mut self, slot: u32, due: Millis) -> Millis {
+    pub(crate) fn insert(&mut self, slot: u32, due: Millis) -> Deadline {
         let tick = due.0.div_ceil(TICK).max(self.next);
         let place = tick as usize % BUCKETS;
         self.buckets[place].push(Entry {
@@ -45,12 +66,12 @@ impl Wheel {
         });
         self.filled[place / 64] |= 1 << (place % 64);
         self.len += 1;
-        Millis(tick.saturating_mul(TICK))
+        Deadline::new(Millis(tick.saturating_mul(TICK)))
     }
 
     /// Takes an entry out, `at` being what [`insert`](Self::insert) returned for it.
-    pub(crate) fn remove(&mut self, slot: u32, at: Millis) {
-        let tick = at.0 / TICK;
+    pub(crate) fn remove(&mut self, slot: u32, at: Deadline) {
+        let tick = at.get().0 / TICK;
         let place = tick as usize % BUCKETS;
         let bucket = &mut self.buckets[place];
         let is_it = |entry: &Entry| entry.slot == slot && entry.tick == tick as u32;
@@ -126,13 +147,26 @@ mod tests {
     #[test]
     fn an_entry_comes_out_within_a_tick_and_not_before() {
         let mut wheel = Wheel::new(Millis(1000));
-        let at = wheel.insert(7, Millis(1500));
+        let at = wheel.insert(7, Millis(1500)).get();
         assert!(at >= Millis(1500) && at < Millis(1500 + TICK));
         let mut slots = Vec::new();
         wheel.expired(Millis(1499), &mut slots);
         assert!(slots.is_empty());
         wheel.expired(at, &mut slots);
         assert_eq!((slots, wheel.next()), (vec![7], None));
+    }
+
+    #[test]
+    fn a_deadline_is_never_early_and_at_most_a_tick_late() {
+        for due in [0, 1, TICK - 1, TICK, TICK + 1, 1 << 36] {
+            let at = Deadline::new(Millis(due)).get();
+            assert!(at >= Millis(due) && at < Millis(due + TICK), "{due}");
+        }
+        let last = (u64::from(u32::MAX) - 1) * TICK;
+        assert_eq!(Deadline::new(Millis(last)).get(), Millis(last));
+        for due in [last + 1, u64::MAX] {
+            assert_eq!(Deadline::new(Millis(due)), Deadline::NEVER);
+        }
     }
 
     #[test]

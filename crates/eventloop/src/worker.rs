@@ -15,11 +15,12 @@ use crate::listener::Arrival;
 use crate::mailbox::{Look, Mail, Mailbox, Post};
 use crate::settings::Settings;
 use crate::shutdown::Draining;
-use crate::slot::{Holds, Inbound, NEVER, Slot, Stage};
+use crate::slot::{Holds, Inbound, Slot, Stage};
 use crate::slots::SlotToken;
 use crate::state::Core;
 use crate::tally::{Board, Now, Tally};
 use crate::topics::Topics;
+use crate::wheel::Deadline;
 use crate::{CloseCause, Ctx, Deflated, Handler, View};
 
 /// The buffer that all connections of a worker are read into. Fewer and larger reads win at large messages.
@@ -110,7 +111,7 @@ impl<H: Handler> Worker<H> {
             stalled: Vec::new(),
             arrivals: Vec::new(),
             expired: Vec::new(),
-            tally_shown: NEVER,
+            tally_shown: Millis(u64::MAX),
             tally_owed: false,
             put_off: 0,
             connections: shared.connections,
@@ -336,7 +337,7 @@ impl<H: Handler> Worker<H> {
         let Some(slot) = self.core.slots.get_mut(index) else {
             return;
         };
-        if slot.armed > now || slot.flags.ended {
+        if slot.armed.get() > now || slot.flags.ended {
             // An entry that a nearer deadline, or the end, has made void.
             return;
         }
@@ -348,15 +349,15 @@ impl<H: Handler> Worker<H> {
         let Some(slot) = slot.filter(|slot| !slot.flags.ended) else {
             return;
         };
-        slot.armed = NEVER;
+        slot.armed = Deadline::NEVER;
         #[cfg(feature = "client")]
         if let Stage::Dialling(_) = slot.stage {
             self.dial_due(index);
             return self.core.arm(index);
         }
-        let timer = slot.timer <= now;
+        let timer = slot.timer.get() <= now;
         if timer {
-            slot.timer = NEVER;
+            slot.timer = Deadline::NEVER;
         }
         if slot.aged().is_some_and(|aged| aged <= now) {
             self.core.write_backlog(index);

@@ -1,7 +1,8 @@
 //! What is kept and told of connections: a line when one opens, a line when one ends, the counts of all.
 
+use core::num::NonZeroU64;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use wirefan_eventloop::{Caller, CloseCause, Conn, Message};
@@ -19,10 +20,11 @@ struct Counts {
     messages: AtomicU64,
 }
 
-/// What is kept for one connection.
+/// What is kept for one connection: as little as possible, for there may be many.
 #[derive(Debug)]
 pub(crate) struct Visit {
-    since: Instant,
+    /// In microseconds since the first one: half of an `Instant`.
+    since: NonZeroU64,
     messages: u64,
 }
 
@@ -37,10 +39,10 @@ impl Visits {
     /// A connection has ended, or what has never become one.
     pub(crate) fn end(&self, visit: Option<Visit>, caller: Caller, cause: &CloseCause) {
         let (Caller { id, addr, .. }, name) = (caller, cause.name());
-        if let Some(Visit { since, messages }) = visit {
+        if let Some(visit) = visit {
+            let (lasted, messages) = (visit.lasted(), visit.messages);
             let connections = self.counts.open.fetch_sub(1, Ordering::Relaxed) - 1;
             self.counts.messages.fetch_add(messages, Ordering::Relaxed);
-            let lasted = since.elapsed();
             tracing::info!(
                 %addr, %id, cause = name, messages, lasted = %format_args!("{lasted:.1?}"), connections,
                 "disconnected: {cause}"
@@ -71,14 +73,14 @@ impl Visit {
     /// It begins now.
     pub(crate) fn new() -> Self {
         Self {
-            since: Instant::now(),
+            since: moment(),
             messages: 0,
         }
     }
 
     /// How long it has lasted.
     pub(crate) fn lasted(&self) -> Duration {
-        self.since.elapsed()
+        Duration::from_micros(moment().get().saturating_sub(self.since.get()))
     }
 
     /// The messages that have come.
@@ -91,6 +93,13 @@ impl Visit {
     pub(crate) fn message(&mut self) {
         self.messages += 1;
     }
+}
+
+/// Now, in microseconds since this was first asked.
+fn moment() -> NonZeroU64 {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let since = FIRST.get_or_init(Instant::now).elapsed();
+    NonZeroU64::MIN.saturating_add(since.as_micros() as u64)
 }
 
 /// Traces a message.

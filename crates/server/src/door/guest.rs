@@ -16,11 +16,15 @@ const LOOK: Duration = Duration::from_secs(5 * 60);
 /// The end of a grant that has none.
 const NEVER: u64 = u64::MAX;
 
-/// Somebody who has a connection. There is one for each: it is small.
+/// Somebody who has a connection. There is one for each, and most are nobody in particular: then it is a null pointer.
 #[derive(Debug)]
-pub(crate) struct Guest {
+pub(crate) struct Guest(Option<Box<Known>>);
+
+/// Somebody of whom something is known.
+#[derive(Debug, Default)]
+struct Known {
     /// `None`: they are where the connection comes from.
-    behind: Option<Box<Behind>>,
+    behind: Option<Behind>,
     standing: Standing,
 }
 
@@ -32,12 +36,13 @@ pub(super) struct Behind {
     _permit: Option<Arc<Permit>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Standing {
     /// Nobody is asked who they are.
+    #[default]
     Anyone,
     /// The first message has to be a token.
-    Waiting(Box<Wait>),
+    Waiting(Wait),
     /// With what a token allows in the room of this connection, until then in seconds since the Unix epoch.
     Granted {
         reads: bool,
@@ -76,28 +81,34 @@ impl Behind {
         addr: SocketAddr,
         peer: SocketAddr,
         permit: Option<Arc<Permit>>,
-    ) -> Option<Box<Self>> {
-        (addr != peer).then(|| {
-            Box::new(Self {
-                addr,
-                _permit: permit,
-            })
+    ) -> Option<Self> {
+        (addr != peer).then_some(Self {
+            addr,
+            _permit: permit,
         })
     }
 }
 
 impl Guest {
-    pub(super) fn anyone(behind: Option<Box<Behind>>) -> Self {
-        let standing = Standing::Anyone;
-        Self { behind, standing }
+    pub(super) fn anyone(behind: Option<Behind>) -> Self {
+        Self(behind.map(|behind| {
+            Box::new(Known {
+                behind: Some(behind),
+                standing: Standing::Anyone,
+            })
+        }))
     }
 
-    pub(super) fn waiting(behind: Option<Box<Behind>>, patience: Duration, place: Place) -> Self {
-        let standing = Standing::Waiting(Box::new(Wait {
+    pub(super) fn waiting(behind: Option<Behind>, patience: Duration, place: Place) -> Self {
+        let standing = Standing::Waiting(Wait {
             until: Instant::now() + patience,
             _place: place,
-        }));
-        Self { behind, standing }
+        });
+        Self(Some(Box::new(Known { behind, standing })))
+    }
+
+    fn standing(&self) -> &Standing {
+        (self.0.as_ref()).map_or(&Standing::Anyone, |known| &known.standing)
     }
 
     /// Gives them what a grant allows in this room, where there are rooms. Returns whether that is anything.
@@ -106,7 +117,7 @@ impl Guest {
             Some(room) => (grant.may_read(room), grant.may_write(room)),
             None => (true, true),
         };
-        self.standing = Standing::Granted {
+        self.0.get_or_insert_default().standing = Standing::Granted {
             reads,
             writes,
             expires: grant.expires.unwrap_or(NEVER),
@@ -124,17 +135,18 @@ impl Guest {
 
     /// Where they are, if their connection comes from `peer`.
     pub(crate) fn addr(&self, peer: SocketAddr) -> SocketAddr {
-        self.behind.as_ref().map_or(peer, |behind| behind.addr)
+        let behind = self.0.as_ref().and_then(|known| known.behind.as_ref());
+        behind.map_or(peer, |behind| behind.addr)
     }
 
     /// Whether the token has yet to come.
     pub(crate) fn is_waiting(&self) -> bool {
-        matches!(self.standing, Standing::Waiting(_))
+        matches!(self.standing(), Standing::Waiting(_))
     }
 
     /// Whether they may get what others send.
     pub(crate) fn reads(&self) -> bool {
-        match self.standing {
+        match *self.standing() {
             Standing::Anyone => true,
             Standing::Waiting(_) => false,
             Standing::Granted { reads, .. } => reads,
@@ -144,7 +156,7 @@ impl Guest {
     /// Whether they may send something.
     #[inline]
     pub(super) fn writes(&self) -> bool {
-        match self.standing {
+        match *self.standing() {
             Standing::Anyone => true,
             Standing::Waiting(_) => false,
             Standing::Granted { writes, .. } => writes,
@@ -153,7 +165,7 @@ impl Guest {
 
     /// When to look again, or why they have to go. `now` is in seconds since the Unix epoch.
     pub(super) fn look(&self, now: u64) -> Result<Option<Duration>, Ending> {
-        match &self.standing {
+        match self.standing() {
             Standing::Anyone => Ok(None),
             Standing::Waiting(wait) => {
                 let left = wait.until.saturating_duration_since(Instant::now());
@@ -177,7 +189,8 @@ mod tests {
 
     #[test]
     fn a_guest_is_small() {
-        assert!(size_of::<Guest>() <= 24, "{}", size_of::<Guest>());
+        assert_eq!(size_of::<Guest>(), size_of::<usize>());
+        assert!(Guest::anyone(None).0.is_none());
     }
 
     #[test]

@@ -248,7 +248,7 @@ impl Arrival {
         Ok(entry)
     }
 
-    fn enter_as(self, guest: impl FnOnce(Option<Box<Behind>>) -> Guest) -> Entry {
+    fn enter_as(self, guest: impl FnOnce(Option<Behind>) -> Guest) -> Entry {
         Entry {
             guest: guest(Behind::a_proxy(self.addr, self.peer, self.permit)),
             call: self.call,
