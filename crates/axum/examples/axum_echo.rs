@@ -1,4 +1,4 @@
-//! An echo server on axum, with compression: `cargo run --release -p wirefan-axum --example echo`, then connect to
+//! An echo server on axum, with compression: `cargo run --release -p wirefan-axum --example axum_echo`, then connect to
 //! ws://127.0.0.1:9001/ws.
 
 use axum::response::Response;
