@@ -1,5 +1,6 @@
 //! What a run depends on beside its code: the seed's numbers, and the time.
 
+use core::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -38,6 +39,15 @@ impl Rng {
         for end in (1..list.len()).rev() {
             list.swap(end, self.below(end + 1));
         }
+    }
+}
+
+/// The seeds of a random test, one of `share` parts of all runs: those that the environment asks for, as `mod.rs` tells.
+pub(super) fn seeds(share: u64) -> Range<u64> {
+    let number = |name| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
+    match number("WIREFAN_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("WIREFAN_SIM_RUNS").unwrap_or(2500) / share,
     }
 }
 

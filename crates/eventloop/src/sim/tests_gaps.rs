@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use wirefan_protocol::{CloseCode, DeflateConfig};
 
+use super::chance::seeds;
 use super::client::Seen;
 use super::script::Script;
 use super::tests_slow_readers::{limited, policies, setup};
-use super::world::World;
+use super::world::{Setup, World};
 use crate::{AtLimit, Backpressure, CloseCause, Ctx, Message, Policy, Sent, WhenSlow};
 
 const CLOSE: WhenSlow = WhenSlow::Close(CloseCode::TRY_AGAIN_LATER);
@@ -35,15 +36,21 @@ fn assert_no_gap(world: &World<Script>, client: usize) {
     assert_eq!(got, (0..got.len()).collect::<Vec<_>>());
 }
 
+/// A server with one client, `/slow`, that has stopped to read.
+fn stopped(script: &Script, setup: Setup) -> World<Script> {
+    let mut world = script.world(setup);
+    world.connect(0, "/slow");
+    world.run(10);
+    world.clients[0].mood.reads = false;
+    world
+}
+
 /// More than is offered at once, of a topic whose policy closes, then something for one of its members alone, and its end.
 #[test]
 fn a_direct_message_and_a_close_do_not_hide_what_was_lost_before_them() {
     for closes in [false, true] {
         let script = Script::new().open(|conn| conn.subscribe("room"));
-        let mut world = script.world(setup(limited(CLOSE, 500)));
-        world.connect(0, "/slow");
-        world.run(10);
-        world.clients[0].mood.reads = false;
+        let mut world = stopped(&script, setup(limited(CLOSE, 500)));
         let id = script.id("/slow");
         let sent = world.with_ctx(0, |server| {
             for number in 0..1000 {
@@ -69,10 +76,7 @@ fn a_direct_message_and_a_close_do_not_hide_what_was_lost_before_them() {
 fn a_code_that_may_not_be_sent_keeps_nobody_behind_a_gap() {
     let script = Script::new().open(|conn| conn.subscribe("room"));
     let policy = limited(WhenSlow::Close(CloseCode::NO_STATUS), 500);
-    let mut world = script.world(setup(policy));
-    world.connect(0, "/slow");
-    world.run(10);
-    world.clients[0].mood.reads = false;
+    let mut world = stopped(&script, setup(policy));
     world.with_ctx(0, |server| {
         for number in 0..1000 {
             server.publish("room", Message::Text(&text(number)));
@@ -92,10 +96,7 @@ fn a_reader_that_wakes_in_the_turn_that_closes_it_sees_no_gap() {
         conn.subscribe("room");
         conn.subscribe("free");
     });
-    let mut world = script.world(setup(limited(CLOSE, 500)));
-    world.connect(0, "/slow");
-    world.run(10);
-    world.clients[0].mood.reads = false;
+    let mut world = stopped(&script, setup(limited(CLOSE, 500)));
     let id = script.id("/slow");
     let core = &mut world.benches[0].worker.core;
     let mut server = Ctx { core };
@@ -121,10 +122,7 @@ fn a_reader_that_wakes_in_the_turn_that_closes_it_sees_no_gap() {
 #[test]
 fn what_is_published_in_the_turn_that_closes_a_reader_is_not_sent_behind_a_gap() {
     let script = Script::new().open(|conn| conn.subscribe("room"));
-    let mut world = script.world(setup(closing_when_old()));
-    world.connect(0, "/slow");
-    world.run(10);
-    world.clients[0].mood.reads = false;
+    let mut world = stopped(&script, setup(closing_when_old()));
     for number in 0..40 {
         world.with_ctx(0, |server| {
             server.publish("room", Message::Text(&text(number)));
@@ -157,10 +155,7 @@ fn what_a_timer_sends_to_a_reader_of_what_is_too_old_comes_before_the_close_or_n
             let sent = conn.send_text(&text(20));
             assert_eq!(sent, Sent::Dropped);
         });
-    let mut world = script.world(setup(closing_when_old()));
-    world.connect(0, "/slow");
-    world.run(10);
-    world.clients[0].mood.reads = false;
+    let mut world = stopped(&script, setup(closing_when_old()));
     for number in 0..20 {
         world.with_ctx(0, |server| {
             server.publish("room", Message::Text(&text(number)));
@@ -184,10 +179,7 @@ fn a_close_by_the_handler_does_not_hide_what_another_topic_has_lost() {
     });
     let mut setup = setup(limited(CLOSE, 500));
     setup.marks.limit = 10_000;
-    let mut world = script.world(setup);
-    world.connect(0, "/slow");
-    world.run(10);
-    world.clients[0].mood.reads = false;
+    let mut world = stopped(&script, setup);
     let id = script.id("/slow");
     world.with_ctx(0, |server| {
         for number in 0..220 {
@@ -216,10 +208,7 @@ fn a_reader_that_has_caught_up_with_what_was_kept_for_it_is_closed_all_the_same(
         });
     let mut policy = limited(CLOSE, 500);
     policy.max_age = Some(Duration::ZERO);
-    let mut world = script.world(setup(policy));
-    world.connect(0, "/slow");
-    world.run(10);
-    world.clients[0].mood.reads = false;
+    let mut world = stopped(&script, setup(policy));
     let id = script.id("/slow");
     let core = &mut world.benches[0].worker.core;
     let mut server = Ctx { core };
@@ -263,10 +252,7 @@ fn a_reader_that_closes_while_it_is_to_be_closed_sees_no_gap() {
         });
     let mut setup = setup(limited(CLOSE, 500));
     setup.marks.limit = 10_000;
-    let mut world = script.world(setup);
-    world.connect(0, "/slow");
-    world.run(10);
-    world.clients[0].mood.reads = false;
+    let mut world = stopped(&script, setup);
     world.clients[0].send_text("go");
     world.clients[0].close(4000);
     world.run(10);
@@ -464,11 +450,7 @@ fn random_run(seed: u64) -> [usize; 3] {
 
 #[test]
 fn whatever_happens_a_reader_that_is_closed_has_seen_no_gap() {
-    let number = |name| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
-    let seeds = match number("WIREFAN_SIM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("WIREFAN_SIM_RUNS").unwrap_or(2500) / 20,
-    };
+    let seeds = seeds(20);
     let mut all = [0; 3];
     for seed in seeds.clone() {
         // Shown if it fails.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use wirefan_admission::Rate;
 use wirefan_protocol::{CloseCode, DeflateConfig, Frame, Overdue, SendScratch};
 
-use super::chance::Rng;
+use super::chance::{Rng, seeds};
 use super::chaos::{Chaos, Note, TOPICS};
 use super::client::Mood;
 use super::model::{Content, Mode, Model};
@@ -445,15 +445,11 @@ fn frame(content: &Content) -> Frame {
 
 #[test]
 fn whatever_happens_every_message_is_accounted_for_and_nothing_is_left() {
-    let number = |name| -> Option<usize> { std::env::var(name).ok()?.parse().ok() };
-    let seeds = match number("WIREFAN_SIM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("WIREFAN_SIM_RUNS").unwrap_or(2500),
-    };
+    let seeds = seeds(1);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let runs = |thread: usize| {
         for seed in seeds.clone().skip(thread).step_by(threads) {
-            let run = std::panic::AssertUnwindSafe(|| Run::new(seed as u64).go());
+            let run = std::panic::AssertUnwindSafe(|| Run::new(seed).go());
             if let Err(panic) = std::panic::catch_unwind(run) {
                 eprintln!("replay with WIREFAN_SIM_SEED={seed}");
                 std::panic::resume_unwind(panic);

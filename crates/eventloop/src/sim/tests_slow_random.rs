@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use wirefan_protocol::DeflateConfig;
 
+use super::chance::seeds;
 use super::client::Seen;
 use super::script::Script;
 use super::tests_slow_readers::{dropped, limited, policies, setup};
@@ -289,11 +290,7 @@ fn random_run(seed: u64) -> [Drops; 3] {
 
 #[test]
 fn whatever_happens_all_is_either_delivered_in_order_or_counted() {
-    let number = |name| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
-    let seeds = match number("WIREFAN_SIM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("WIREFAN_SIM_RUNS").unwrap_or(2500) / 50,
-    };
+    let seeds = seeds(50);
     let mut all = [0; 4];
     for seed in seeds.clone() {
         // Shown if it fails.

@@ -94,7 +94,7 @@ impl Guest {
         Self(behind.map(|behind| {
             Box::new(Known {
                 behind: Some(behind),
-                standing: Standing::Anyone,
+                ..Known::default()
             })
         }))
     }
