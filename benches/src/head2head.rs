@@ -1,12 +1,17 @@
-//! Two programs, adjacent and in turn: how a difference of a few per cent is judged on a machine with neighbours.
+//! Two programs, adjacent and in turn: how a difference of a few per cent is judged on a machine with neighbours, and with
+//! it what wirefan promises.
 
 use crate::chart::short;
 use crate::error::Error;
+use crate::load::Sample;
 use crate::peers::Installed;
 use crate::rows::{Promise, Row};
 use crate::run::Runner;
 use crate::statistics::{Summary, ratios};
 use crate::verdict::Verdict;
+
+/// Pairs that judge a promise.
+pub(crate) const PAIRS: usize = 12;
 
 /// Measures pairs and prints what they say.
 pub(crate) fn run(
@@ -16,6 +21,21 @@ pub(crate) fn run(
     row: &'static Row,
     pairs: usize,
 ) -> Result<(), Error> {
+    let Some(summary) = measure(runner, ours, theirs, row, pairs)? else {
+        return Err(Error::Load("not a single pair was measured".to_owned()));
+    };
+    println!("{}", verdict(&summary, row, ours, theirs));
+    Ok(())
+}
+
+/// Measures pairs; `None`: not a single one could be.
+pub(crate) fn measure(
+    runner: &mut Runner,
+    ours: &Installed,
+    theirs: &Installed,
+    row: &'static Row,
+    pairs: usize,
+) -> Result<Option<Summary>, Error> {
     let (mut first, mut second) = (Vec::new(), Vec::new());
     println!("{}: {}", row.name, row.title);
     println!("{} to {}, {} pairs", ours.label, theirs.label, pairs);
@@ -28,7 +48,7 @@ pub(crate) fn run(
             let their = runner.measure(theirs, row, 1);
             (runner.measure(ours, row, 1), their)
         };
-        let figure = |outcome: Result<crate::load::Sample, Error>, name: &str| match outcome {
+        let figure = |outcome: Result<Sample, Error>, name: &str| match outcome {
             Ok(sample) => Ok(Some(sample.figure)),
             Err(Error::Stopped) => Err(Error::Stopped),
             Err(error) => {
@@ -48,11 +68,7 @@ pub(crate) fn run(
         first.push(our);
         second.push(their);
     }
-    let Some(summary) = Summary::of(&ratios(&first, &second)) else {
-        return Err(Error::Load("not a single pair was measured".to_owned()));
-    };
-    println!("{}", verdict(&summary, row, ours, theirs));
-    Ok(())
+    Ok(Summary::of(&ratios(&first, &second)))
 }
 
 fn verdict(summary: &Summary, row: &Row, ours: &Installed, theirs: &Installed) -> String {

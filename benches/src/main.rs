@@ -44,6 +44,7 @@ use crate::report::Report;
 use crate::results::Results;
 use crate::rows::{ROWS, Row};
 use crate::run::Runner;
+use crate::statistics::Summary;
 
 /// Compares WebSocket servers, one process each, by messages for each CPU second of the server.
 #[derive(Debug, Parser)]
@@ -52,7 +53,7 @@ use crate::run::Runner;
     max_term_width = 100,
     after_help = "\
 Examples:
-  cargo run --release -p wirefan-benches -- compare                    everything, in about 35 minutes
+  cargo run --release -p wirefan-benches -- compare                    everything, in about 45 minutes
   cargo run --release -p wirefan-benches -- compare --quick            a first look, in some minutes
   cargo run --release -p wirefan-benches -- compare --rows e16d1,bc16 --peers wirefan,limit,bun
   cargo run --release -p wirefan-benches -- compare --rows e16t,bc16t  over TLS
@@ -258,11 +259,17 @@ fn compare(options: &Compare) -> Result<(), Error> {
     let (programs, left_out) = install(&home, &peers);
     let machine = machine::describe();
     let results = measure(&mut runner, &rows, &programs, rounds)?;
+    let judged = if rounds >= report::ROUNDS {
+        judge(&mut runner, &rows, &programs)?
+    } else {
+        Vec::new()
+    };
     let report = Report {
         rows: &rows,
         programs: &programs,
         left_out: &left_out,
         results: &results,
+        judged: &judged,
         machine: &machine,
         pinning: runner.pinning.describe(),
         command: command_line(),
@@ -324,6 +331,26 @@ fn measure(
         }
     }
     Ok(results)
+}
+
+/// wirefan and `limit` in the rows with a promise, in pairs: the table's rounds lie minutes apart.
+fn judge(
+    runner: &mut Runner,
+    rows: &[&'static Row],
+    programs: &[Installed],
+) -> Result<Vec<(&'static str, Summary)>, Error> {
+    let named = |name: &str| programs.iter().find(|program| program.label == name);
+    let (Some(ours), Some(limit)) = (named(report::OURS), named(report::LIMIT)) else {
+        return Ok(Vec::new());
+    };
+    let mut judged = Vec::new();
+    for row in rows {
+        if row.promise.is_some() && !row.is_about_memory() {
+            let found = head2head::measure(runner, ours, limit, row, head2head::PAIRS)?;
+            judged.extend(found.map(|summary| (row.name, summary)));
+        }
+    }
+    Ok(judged)
 }
 
 fn head2head(options: &Head2head) -> Result<(), Error> {
