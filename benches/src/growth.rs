@@ -279,7 +279,7 @@ fn count(number: u32) -> String {
 }
 
 fn markdown(curves: &[Curves], storm: &[(String, Option<Times>)], failures: &[String]) -> String {
-    let mut text = "# How cost grows\n\n".to_owned();
+    let mut text = "# How cost grows\n\n[README.md](README.md#where-the-curves-bend) tells why the curves bend where they do.\n\n".to_owned();
     for curves in curves {
         curves.table(&mut text);
     }

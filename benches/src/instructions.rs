@@ -15,6 +15,8 @@ use crate::hot::PATHS;
 
 /// The exit code where there is no valgrind: nothing was counted, and nothing is wrong.
 const LEFT_OUT: u8 = 3;
+/// The exit code where the baseline is for another compiler or machine: counted, and not compared.
+const NOT_JUDGED: u8 = 4;
 
 /// Callgrind counts a copy by `rep movsb` as an instruction for each byte, and glibc takes that from 2 KiB on.
 const NO_REP: &str =
@@ -55,7 +57,7 @@ pub(crate) fn run(renew: bool) -> Result<ExitCode, Error> {
             "not judged: the baseline is for another compiler or machine\n  it: {}\n  we: {build}",
             baseline.build
         );
-        return Ok(ExitCode::SUCCESS);
+        return Ok(ExitCode::from(NOT_JUDGED));
     }
     let failed = lines.iter().filter(|line| line.verdict.fails()).count();
     if failed == 0 {

@@ -5,6 +5,7 @@ use core::fmt::Write as _;
 use crate::builds::RUSTFLAGS;
 use crate::certificate::Certificate;
 use crate::chart::short;
+use crate::head2head::PAIRS;
 use crate::load::{self, Sample, Span};
 use crate::peers::Installed;
 use crate::results::Results;
@@ -67,15 +68,17 @@ impl Report<'_> {
     }
 
     fn head(&self, text: &mut String) {
-        let broken = self.checks().iter().filter(|check| !check.holds()).count();
-        let verdict = match (self.checks().len(), broken) {
+        let checks = self.checks();
+        let broken = checks.iter().filter(|check| !check.holds()).count();
+        let wanted: usize = self.rows.iter().map(|row| row.known.len()).sum();
+        let verdict = match (checks.len(), broken) {
             _ if self.rounds < ROUNDS => {
                 "**This run does not count**: it has fewer than six rounds, so its intervals are all that was \
                                           seen, and less sure than 95 %."
             }
-            (0, _) => {
-                "**This run does not count**: without fastwebsockets and Bun beside it, nothing shows that `limit` is the \
-                       ruler that it should be."
+            (found, _) if found == 0 || found < wanted => {
+                "**This run does not count**: without fastwebsockets and Bun beside it in each row, nothing shows that \
+                       `limit` is the ruler that it should be."
             }
             (_, 0) => {
                 "This run counts: `limit` is as far ahead of fastwebsockets and Bun as it should be."
@@ -103,8 +106,8 @@ impl Report<'_> {
         text.push_str(
             "## What wirefan promises\n\n\
              Measured in pairs, the two programs next to each other and in turn, as `head2head` does: medians of the ratios and their \
-             95 % intervals. A bar is met when the interval reaches it.\n\n\
-             | row | | wirefan to `limit` (95 % interval) | bar | | goal | |\n|---|---|---|---|---|---|---|\n",
+             95 % intervals. A bar is met when the interval reaches it. `idle` is bytes, by the rounds of the table.\n\n\
+             | row | | wirefan to `limit` (95 % interval) | pairs | bar | | goal | |\n|---|---|---|---|---|---|---|---|\n",
         );
         for (row, Promise { bar, goal }) in promised() {
             let value = if row.is_about_memory() {
@@ -112,6 +115,16 @@ impl Report<'_> {
             } else {
                 let judged = self.judged.iter().find(|(name, _)| *name == row.name);
                 judged.map(|(_, summary)| *summary)
+            };
+            let pairs = match value {
+                Some(value) if !row.is_about_memory() => value.count.to_string(),
+                _ => "-".to_owned(),
+            };
+            // Pairs that failed are no pairs.
+            let enough = row.is_about_memory() || value.is_some_and(|it| it.count >= PAIRS);
+            let word = |value: &Summary, wanted: f64| match enough {
+                true => Verdict::of(value, wanted, row.is_about_memory()).word(),
+                false => "not judged",
             };
             let unit = if row.is_about_memory() { " B" } else { "" };
             let wanted = |wanted: f64| {
@@ -129,14 +142,14 @@ impl Report<'_> {
                         short(value.low),
                         short(value.high)
                     ),
-                    Verdict::of(&value, bar, row.is_about_memory()).word(),
-                    Verdict::of(&value, goal, row.is_about_memory()).word(),
+                    word(&value, bar),
+                    word(&value, goal),
                 ),
                 None => ("not measured".to_owned(), "", ""),
             };
             let _ = writeln!(
                 text,
-                "| `{}` | {} | {found} | {} | {met} | {} | {reached} |",
+                "| `{}` | {} | {found} | {pairs} | {} | {met} | {} | {reached} |",
                 row.name,
                 row.title,
                 wanted(bar),
@@ -264,7 +277,7 @@ impl Report<'_> {
             text,
             "## Programs\n\n\
              Everything in Rust, wirefan and the load generator too, is built with `RUSTFLAGS=\"{RUSTFLAGS}\"`, fat LTO and \
-             one codegen unit. One process and one thread each, no TLS.\n\n\
+             one codegen unit. One process and one thread each; TLS in the rows that say so.\n\n\
              | program | version | configuration |\n|---|---|---|"
         );
         for program in self.programs {
@@ -306,24 +319,21 @@ impl Report<'_> {
         }
         text.push_str("\nand the servers are started as\n\n");
         for program in self.programs {
-            let rows = || self.rows.iter().filter(|row| program.peer.takes(row));
-            let Some(row) = rows().find(|row| !row.compressed).or_else(|| rows().next()) else {
-                continue;
-            };
             // The names of the files say enough; where they lie is different on each machine.
-            let mut words: Vec<String> = program
-                .program
-                .iter()
-                .map(|word| {
-                    let path = std::path::Path::new(word);
-                    path.file_name()
-                        .unwrap_or(word)
-                        .to_string_lossy()
-                        .into_owned()
-                })
-                .collect();
-            words.extend(program.args(row, 9001, 1, &Certificate::shown()));
-            let _ = writeln!(text, "* {}: `{}`", program.label, words.join(" "));
+            let words = program.program.iter().map(|word| {
+                let name = std::path::Path::new(word).file_name().unwrap_or(word);
+                name.to_string_lossy().into_owned()
+            });
+            let words: Vec<String> = words.collect();
+            let mut commands: Vec<String> = Vec::new();
+            for row in self.rows.iter().filter(|row| program.peer.takes(row)) {
+                let args = program.args(row, 9001, 1, &Certificate::shown());
+                let command = [words.as_slice(), &args].concat().join(" ");
+                if !commands.contains(&command) {
+                    commands.push(command);
+                }
+            }
+            let _ = writeln!(text, "* {}: `{}`", program.label, commands.join("`, `"));
         }
     }
 }
@@ -359,7 +369,8 @@ mod tests {
             .map(|name| rows::find(name).unwrap())
             .to_vec();
         // The rounds of the table say 0.99, the pairs that judge 0.95 to 0.97.
-        let judged = Summary::of(&[0.95, 0.96, 0.97]).unwrap();
+        let judged: Vec<f64> = (0..12).map(|at| 0.945 + 0.002_5 * f64::from(at)).collect();
+        let judged = Summary::of(&judged).unwrap();
         let report = Report {
             judged: &[("bc16", judged)],
             rows: &rows,
@@ -385,11 +396,11 @@ mod tests {
         let text = markdown(900_000.0, 6);
         assert!(text.contains("This run counts"), "{text}");
         assert!(
-            text.contains("| 0.96 (0.95–0.97) | 0.98 | **missed** | 1.05 | **missed** |"),
+            text.contains("| 0.96 (0.95–0.97) | 12 | 0.98 | **missed** | 1.05 | **missed** |"),
             "{text}"
         );
         assert!(
-            text.contains("300 B (300–300) | 256 B | **missed** | 200 B | **missed** |"),
+            text.contains("300 B (300–300) | - | 256 B | **missed** | 200 B | **missed** |"),
             "{text}"
         );
         assert!(
