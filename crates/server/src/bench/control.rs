@@ -21,7 +21,7 @@ pub(crate) enum Phase {
     Settle,
     /// Load that counts.
     Measure,
-    /// Nothing new is sent; what is still to come is waited for.
+    /// Nothing new is sent but what was due and held back; what is still to come is waited for.
     Drain,
     /// Connections are closed, and the threads end.
     Close,

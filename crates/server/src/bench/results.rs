@@ -48,6 +48,9 @@ pub(crate) struct Results {
     pub(crate) latency_us: Option<Latency>,
 
     pub(crate) lost: u64,
+    /// Open loop only: were due, and held back to the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unsent: Option<u64>,
     pub(crate) reordered: u64,
     pub(crate) duplicated: u64,
     pub(crate) verify_errors: u64,
@@ -126,6 +129,7 @@ impl Results {
         let cpu = after.server_cpu - before.server_cpu;
         let subscribers = (plan.publishers > 0).then(|| plan.roles.len() - plan.publishers);
         let sends = plan.messages.as_ref();
+        let rate = sends.and_then(|messages| messages.rate);
         let server = at_first.map(|at_first| ServerUse {
             server_cpu_seconds: cpu,
             messages_per_server_cpu_second: if cpu > 0.0 {
@@ -168,9 +172,7 @@ impl Results {
                 })
             }),
             in_flight: plan.in_flight(),
-            rate: sends
-                .and_then(|messages| messages.rate)
-                .map(|rate| rate.get()),
+            rate: rate.map(|rate| rate.get()),
             seconds,
             messages,
             messages_per_second: per_second(messages as f64),
@@ -180,6 +182,7 @@ impl Results {
             sent_megabytes_per_second: per_second(sent as f64 / 1e6),
             latency_us: Latency::of(&tally.latency),
             lost: tally.lost,
+            unsent: rate.map(|_| tally.unsent),
             reordered: tally.reordered,
             connections_lost: tally.ended,
             duplicated: tally.duplicated,
@@ -198,15 +201,15 @@ impl Results {
 
     /// Whether everything came back as it should.
     pub(crate) fn is_clean(&self) -> bool {
-        self.lost + self.reordered + self.duplicated + self.verify_errors + self.connections_failed
-            == 0
-            && self.errors.is_empty()
+        let messages = self.lost + self.reordered + self.duplicated + self.verify_errors;
+        messages + self.unsent.unwrap_or(0) + self.connections_failed == 0 && self.errors.is_empty()
     }
 
     /// What went wrong, in a line.
     pub(crate) fn complaint(&self) -> Option<String> {
         let counts = [
             (self.lost, "lost"),
+            (self.unsent.unwrap_or(0), "due and never sent"),
             (self.reordered, "reordered"),
             (self.duplicated, "duplicated"),
             (self.verify_errors, "with another content"),

@@ -92,6 +92,12 @@ impl fmt::Display for Results {
                 grouped(self.verify_errors)
             ),
         )?;
+        if let Some(unsent @ 1..) = self.unsent {
+            line(
+                "",
+                format_args!("{} were due and never sent", grouped(unsent)),
+            )?;
+        }
         for (error, count) in &self.errors {
             line("error", format_args!("{} {error}", connections(*count)))?;
         }

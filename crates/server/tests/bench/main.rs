@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod ends;
 mod servers;
 
 use std::net::{SocketAddr, TcpListener};

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use super::Worker;
-use crate::bench::control::add;
+use crate::bench::control::{Phase, add};
 use crate::bench::failure::Failure;
 use crate::bench::incoming::{Expected, Received};
 use crate::bench::link::{Hears, Role, Stage};
@@ -136,7 +136,9 @@ impl Worker {
     /// Sends as much as may be under way.
     #[inline]
     pub(super) fn refill(&mut self, place: usize, now: u64) {
-        if !self.is_sending() {
+        // At the end what was due and held back still goes out: left out, it would be missing among the slowest.
+        let late = self.phase == Phase::Drain && self.task.pace.interval.is_some();
+        if !self.is_sending() && !late {
             return;
         }
         let link = &mut self.links[place];

@@ -1,0 +1,114 @@
+//! How runs end: what is held back by then goes out, and nothing but messages makes a run wait.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use wirefan_protocol::handshake::accept_key;
+use wirefan_protocol::{Agreed, Config, Connection, Event, Input, Scratch};
+
+use crate::servers::{read_head, serve, switching};
+use crate::{bench, complains, counted, json};
+
+/// Answers the handshake.
+fn open(socket: &mut TcpStream) -> Option<Connection> {
+    let key = read_head(socket)?;
+    let answer = switching(&accept_key(key.as_bytes()));
+    socket.write_all(answer.as_bytes()).ok()?;
+    Some(Connection::server(
+        Arc::new(Config::default()),
+        Agreed::default(),
+    ))
+}
+
+/// Answers texts until `answer` says no, or the connection ends.
+fn echo(socket: &mut TcpStream, connection: &mut Connection, mut answer: impl FnMut(u64) -> bool) {
+    use std::io::Read;
+
+    let (mut recv, mut send) = (Scratch::default(), Scratch::default());
+    let (mut buffer, mut number) = (vec![0; 65_536], 0);
+    while let Ok(len @ 1..) = socket.read(&mut buffer) {
+        let (mut input, mut out, mut goes_on) = (Input::new(&mut buffer[..len]), Vec::new(), true);
+        while let Some(event) = connection.next_event(&mut input, &mut recv.recv, &mut out) {
+            if let Event::Text(text) = event {
+                number += 1;
+                goes_on = answer(number);
+                if !goes_on {
+                    break;
+                }
+                connection
+                    .send_text(text, &mut send.send, &mut out)
+                    .unwrap();
+            }
+        }
+        if socket.write_all(&out).is_err() || !goes_on {
+            return;
+        }
+    }
+}
+
+/// While the first message waits for its answer, those become due that would have shown the pause.
+#[test]
+fn what_a_pause_holds_back_is_sent_at_the_end() {
+    let came = Arc::new(AtomicU64::new(0));
+    let counts = Arc::clone(&came);
+    let addr = serve(move |mut socket| {
+        let Some(mut connection) = open(&mut socket) else {
+            return;
+        };
+        echo(&mut socket, &mut connection, |number| {
+            counts.store(number, Ordering::SeqCst);
+            if number == 1 {
+                // The end of the time that is measured comes in it.
+                thread::sleep(Duration::from_millis(800));
+            }
+            true
+        });
+    });
+    let args = "--connections 1 --rate 1000 --in-flight 1 --duration 400ms --warmup 0 --json";
+    let output = bench("echo", addr, args);
+    let results = json(&output);
+    assert!(output.status.success(), "{results}");
+    assert_eq!(
+        (&results["lost"], &results["unsent"]),
+        (&0.into(), &0.into()),
+        "{results}"
+    );
+    let came = came.load(Ordering::SeqCst);
+    assert!(came > 10, "{came} messages: {results}");
+    // Most of them waited for far longer than an answer takes.
+    assert!(
+        results["latency_us"]["p50"].as_f64() > Some(100_000.0),
+        "{results}"
+    );
+}
+
+/// A server that has stopped for good: one message is lost, and the others cannot be sent.
+#[test]
+fn what_could_never_be_sent_is_told() {
+    let addr = serve(|mut socket| {
+        let Some(mut connection) = open(&mut socket) else {
+            return;
+        };
+        // It reads on, so that nothing but answers is missing.
+        echo(&mut socket, &mut connection, |_| false);
+        let _ = crate::servers::read_on(socket);
+    });
+    let args = "--connections 1 --rate 1000 --in-flight 1 --duration 400ms --warmup 0 --timeout 300ms --json";
+    let output = bench("echo", addr, args);
+    let results = json(&output);
+    complains(&output, "1 message lost; ");
+    complains(&output, " messages due and never sent");
+    assert_eq!(results["lost"], 1, "{results}");
+    assert!(results["unsent"].as_u64() > Some(10), "{results}");
+    // All others wait for their time only, and not for each other.
+    let server = crate::common::Wirefan::start(&["echo", "--workers", "1"]);
+    let results = counted("echo", server.addr, 50, "--rate 5000 --in-flight 2");
+    assert_eq!(
+        (&results["messages"], &results["unsent"]),
+        (&50.into(), &0.into())
+    );
+}
