@@ -7,6 +7,7 @@ mod churn;
 mod control;
 mod delivery;
 mod dial;
+mod exact;
 mod failure;
 mod incoming;
 mod ledger;
