@@ -15,6 +15,7 @@ mod link;
 mod load;
 mod options;
 mod outgoing;
+mod patience;
 mod plan;
 mod preflight;
 mod process;

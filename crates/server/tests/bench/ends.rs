@@ -1,16 +1,17 @@
 //! How runs end: what is held back by then goes out, and nothing but messages makes a run wait.
 
-use std::io::Write;
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wirefan_protocol::handshake::accept_key;
 use wirefan_protocol::{Agreed, Config, Connection, Event, Input, Scratch};
 
-use crate::servers::{read_head, serve, switching};
+use crate::common::{PATIENCE, Wirefan};
+use crate::servers::{read_head, read_on, serve, switching};
 use crate::{bench, complains, counted, json};
 
 /// Answers the handshake.
@@ -26,8 +27,6 @@ fn open(socket: &mut TcpStream) -> Option<Connection> {
 
 /// Answers texts until `answer` says no, or the connection ends.
 fn echo(socket: &mut TcpStream, connection: &mut Connection, mut answer: impl FnMut(u64) -> bool) {
-    use std::io::Read;
-
     let (mut recv, mut send) = (Scratch::default(), Scratch::default());
     let (mut buffer, mut number) = (vec![0; 65_536], 0);
     while let Ok(len @ 1..) = socket.read(&mut buffer) {
@@ -95,7 +94,7 @@ fn what_could_never_be_sent_is_told() {
         };
         // It reads on, so that nothing but answers is missing.
         echo(&mut socket, &mut connection, |_| false);
-        let _ = crate::servers::read_on(socket);
+        let _ = read_on(socket);
     });
     let args = "--connections 1 --rate 1000 --in-flight 1 --duration 400ms --warmup 0 --timeout 300ms --json";
     let output = bench("echo", addr, args);
@@ -105,10 +104,61 @@ fn what_could_never_be_sent_is_told() {
     assert_eq!(results["lost"], 1, "{results}");
     assert!(results["unsent"].as_u64() > Some(10), "{results}");
     // All others wait for their time only, and not for each other.
-    let server = crate::common::Wirefan::start(&["echo", "--workers", "1"]);
+    let server = Wirefan::start(&["echo", "--workers", "1"]);
     let results = counted("echo", server.addr, 50, "--rate 5000 --in-flight 2");
     assert_eq!(
         (&results["messages"], &results["unsent"]),
         (&50.into(), &0.into())
+    );
+}
+
+/// One answer is missing for good, and pings come as long as the connection is there.
+#[test]
+fn pings_keep_no_run_alive() {
+    let pinged_on = Arc::new(AtomicU64::new(0));
+    let tells = Arc::clone(&pinged_on);
+    let addr = serve(move |mut socket| {
+        let Some(mut connection) = open(&mut socket) else {
+            return;
+        };
+        echo(&mut socket, &mut connection, |number| number < 10);
+        socket
+            .set_read_timeout(Some(Duration::from_millis(20)))
+            .unwrap();
+        let begin = Instant::now();
+        let (mut scratch, mut buffer) = (Scratch::default(), [0; 4096]);
+        while begin.elapsed() < PATIENCE {
+            if socket.write_all(b"\x89\x02hi").is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+            let len = match socket.read(&mut buffer) {
+                Ok(len @ 1..) => len,
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    continue;
+                }
+                _ => return,
+            };
+            let (mut input, mut out) = (Input::new(&mut buffer[..len]), Vec::new());
+            while let Some(event) = connection.next_event(&mut input, &mut scratch.recv, &mut out) {
+                if let Event::Close(_) = event {
+                    return;
+                }
+            }
+        }
+        tells.store(1, Ordering::SeqCst);
+    });
+    for args in ["--count 10", "--duration 100ms --rate 1000 --in-flight 1"] {
+        let args = format!("--connections 1 --warmup 0 --timeout 300ms --json {args}");
+        let output = bench("echo", addr, &args);
+        complains(&output, "1 message lost");
+        assert_eq!(json(&output)["lost"], 1);
+    }
+    assert_eq!(
+        pinged_on.load(Ordering::SeqCst),
+        0,
+        "only the end of the pings ended it"
     );
 }

@@ -43,7 +43,7 @@ impl Worker {
     pub(super) fn received(&mut self, place: usize, bytes: &mut [u8]) {
         let control = &*self.task.control;
         let meter = &control.meters[self.task.number];
-        add(&meter.bytes_in, bytes.len() as u64);
+        let len = bytes.len() as u64;
         let link = &mut self.links[place];
         let before = link.ledgers.first().map_or(0, |ledger| ledger.next);
         let next = link.outgoing.next;
@@ -80,6 +80,16 @@ impl Worker {
         };
         let (received, result) = link.incoming.take(bytes, expected);
         add(&meter.messages, received.right);
+        let aside = if link.ledgers.is_empty() {
+            len
+        } else {
+            received.aside
+        };
+        // Before the sum that they are a part of, so that nobody takes them for more.
+        if aside > 0 {
+            add(&meter.bytes_aside, aside);
+        }
+        add(&meter.bytes_in, len);
         let Received {
             skipped,
             wrong,
@@ -191,6 +201,7 @@ impl Worker {
         let (Stage::Open(socket) | Stage::Closing(socket)) = &mut link.stage else {
             return;
         };
+        let pending = link.outgoing.pending();
         let written = match link.outgoing.flush(socket) {
             // Nothing of a message may be left, and something of a record.
             Ok(written) => match socket.flush() {
@@ -201,7 +212,14 @@ impl Worker {
         };
         match written {
             Ok(0) => {}
-            Ok(written) => add(&self.meter().bytes_out, written),
+            Ok(written) => {
+                let of_messages = pending - link.outgoing.pending();
+                let meter = &self.task.control.meters[self.task.number];
+                if written > of_messages {
+                    add(&meter.bytes_aside, written - of_messages);
+                }
+                add(&meter.bytes_out, written);
+            }
             Err(error) => self.end(place, Failure::Broken(error)),
         }
     }
