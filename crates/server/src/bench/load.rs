@@ -115,9 +115,9 @@ impl Load {
         let opened = self.await_all(Report::Opened, patience, None, "opening")?;
         self.opened_after = self.began.elapsed();
         let reading = self.control.reading();
-        let before = Sample::take(&self.control, server).map_err(BenchError::Process)?;
+        let before = Sample::take(&self.control, server);
         if !opened || reading.failed > 0 {
-            let after = Sample::take(&self.control, server).map_err(BenchError::Process)?;
+            let after = Sample::take(&self.control, server);
             return Ok((before, after));
         }
         if plan.mode == "broadcast" {
@@ -140,11 +140,11 @@ impl Load {
                 self.await_all(Report::Quiet(Phase::Settle), patience, None, "warming up")?;
             }
         }
-        let before = Sample::take(&self.control, server).map_err(BenchError::Process)?;
+        let before = Sample::take(&self.control, server);
         self.enter(Phase::Measure)?;
         let time = (!count).then_some(plan.duration);
         self.await_all(Report::Quiet(Phase::Measure), patience, time, "measuring")?;
-        let after = Sample::take(&self.control, server).map_err(BenchError::Process)?;
+        let after = Sample::take(&self.control, server);
         self.enter(Phase::Drain)?;
         self.await_all(
             Report::Quiet(Phase::Drain),

@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use super::results::{Results, connections};
+use super::results::{Results, SERVER_ENDED, connections};
 
 impl Results {
     fn noun(&self) -> &'static str {
@@ -139,6 +139,9 @@ impl fmt::Display for Results {
                     ),
                 )?;
             }
+        }
+        if self.server_ended {
+            line("server", format_args!("{SERVER_ENDED}"))?;
         }
         Ok(())
     }

@@ -162,3 +162,42 @@ fn pings_keep_no_run_alive() {
         "only the end of the pings ended it"
     );
 }
+
+/// It answers one message, and is gone before the next.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_server_that_ends_leaves_the_other_figures() {
+    use std::process::Command;
+    use std::sync::Mutex;
+
+    let victim = Command::new("sleep").arg("100").spawn().unwrap();
+    let pid = victim.id();
+    let victim = Arc::new(Mutex::new(victim));
+    let dies = Arc::clone(&victim);
+    let addr = serve(move |mut socket| {
+        let Some(mut connection) = open(&mut socket) else {
+            return;
+        };
+        echo(&mut socket, &mut connection, |number| {
+            if number == 2 {
+                let mut victim = dies.lock().unwrap();
+                victim.kill().unwrap();
+                victim.wait().unwrap();
+            }
+            true
+        });
+    });
+    let args = format!("--connections 1 --warmup 0 --count 10 --server-pid {pid}");
+    let output = bench("echo", addr, &format!("{args} --json"));
+    complains(&output, "the process of --server-pid has ended");
+    let results = json(&output);
+    assert_eq!(
+        (&results["messages"], &results["lost"]),
+        (&10.into(), &0.into())
+    );
+    assert!(results.get("server_cpu_seconds").is_none(), "{results}");
+    // Who was never there is told before anything starts.
+    let output = bench("echo", addr, &args);
+    complains(&output, "cannot look at process");
+    assert!(output.stdout.is_empty());
+}
