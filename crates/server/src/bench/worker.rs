@@ -25,6 +25,8 @@ use super::tally::Tally;
 const BUFFER: usize = 512 * 1024;
 /// Handshakes under way at a time on a thread: a server's queue of connections is short.
 const DIALS: usize = 64;
+/// Messages that become due at a time: behind them a thread looks at its sockets, and at the phase.
+const DUE: u64 = 65_536;
 /// How long servers have to answer the last Close.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -228,7 +230,7 @@ impl Worker {
         self.delivered();
         self.completed();
         if self.is_sending() && self.task.pace.interval.is_some() {
-            self.follow_schedule();
+            self.follow_schedule(DUE);
         }
         let waits = match self.phase {
             Phase::Settle => self.outstanding > 0,
@@ -267,7 +269,7 @@ impl Worker {
                 }
             }
             // Up to its end: a thread that was late there would leave out what it was late with.
-            Phase::Drain => self.follow_schedule(),
+            Phase::Drain => self.follow_schedule(u64::MAX),
             Phase::Close => self.say_goodbye(now),
             Phase::Open | Phase::Settle => {}
         }

@@ -534,6 +534,26 @@ fn mistakes_are_one_line_and_exit_code_2() {
             "--size",
         ),
         (&["bench", "idle", url, "--size", "7"], "--size"),
+        (&["bench", url, "--rate", "10000001"], "1..=10000000"),
+        (&["bench", url, "--rate", "0"], "1..=10000000"),
+        (
+            &["bench", url, "--connections", "10000000000"],
+            "1..=10000000",
+        ),
+        (&["bench", "connect", url, "--connections", "0"], "1..=1"),
+        (
+            &["bench", "idle", url, "--connections", "10000001"],
+            "1..=10000000",
+        ),
+        (
+            &["bench", "broadcast", url, "--subscribers", "10000001"],
+            "1..=10000000",
+        ),
+        (
+            &["bench", url, "--size", "9223372036854775808"],
+            "at most 1g",
+        ),
+        (&["bench", url, "--size", "1073741825"], "at most 1g"),
         (&["bench", "echo"], "URL"),
     ] {
         let output = run(args);

@@ -269,14 +269,15 @@ impl Worker {
         }
     }
 
-    /// Sends what is due by now.
-    pub(super) fn follow_schedule(&mut self) {
+    /// Sends what is due by now, so many messages at most.
+    pub(super) fn follow_schedule(&mut self, most: u64) {
         let (Some(interval), senders @ 1..) = (self.task.pace.interval, self.senders.len()) else {
             return;
         };
         let now = self.task.control.now();
         let (begin, mut next) = self.schedule;
-        while begin as f64 + next as f64 * interval <= now as f64 {
+        let end = next.saturating_add(most);
+        while next < end && begin as f64 + next as f64 * interval <= now as f64 {
             let place = self.senders[(next % senders as u64) as usize];
             let link = &mut self.links[place];
             if link.owed == 0 {
