@@ -44,10 +44,9 @@ pub(crate) struct Results {
     pub(crate) seconds: f64,
     pub(crate) messages: u64,
     pub(crate) messages_per_second: f64,
-    pub(crate) received_bytes: u64,
-    pub(crate) sent_bytes: u64,
-    pub(crate) received_megabytes_per_second: f64,
-    pub(crate) sent_megabytes_per_second: f64,
+    /// Not with `connect`, where nobody counts them.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(crate) bytes: Option<Bytes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) latency_us: Option<Latency>,
 
@@ -73,6 +72,15 @@ pub(crate) struct Results {
     /// Its process was there at the start, and is not at the end.
     #[serde(skip)]
     pub(crate) server_ended: bool,
+}
+
+/// What went to and fro.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Bytes {
+    pub(crate) received_bytes: u64,
+    pub(crate) sent_bytes: u64,
+    pub(crate) received_megabytes_per_second: f64,
+    pub(crate) sent_megabytes_per_second: f64,
 }
 
 /// What the server has used.
@@ -186,10 +194,12 @@ impl Results {
             seconds,
             messages,
             messages_per_second: per_second(messages as f64),
-            received_bytes: received,
-            sent_bytes: sent,
-            received_megabytes_per_second: per_second(received as f64 / 1e6),
-            sent_megabytes_per_second: per_second(sent as f64 / 1e6),
+            bytes: (!plan.is_connect()).then(|| Bytes {
+                received_bytes: received,
+                sent_bytes: sent,
+                received_megabytes_per_second: per_second(received as f64 / 1e6),
+                sent_megabytes_per_second: per_second(sent as f64 / 1e6),
+            }),
             latency_us: Latency::of(&tally.latency),
             lost: tally.lost,
             unsent: rate.map(|_| tally.unsent),

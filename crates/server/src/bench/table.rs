@@ -55,13 +55,15 @@ impl fmt::Display for Results {
                     grouped(self.messages_per_second as u64)
                 ),
             )?;
-            line(
-                "throughput",
-                format_args!(
-                    "{:.1} MB/s received, {:.1} MB/s sent",
-                    self.received_megabytes_per_second, self.sent_megabytes_per_second
-                ),
-            )?;
+            if let Some(bytes) = self.bytes {
+                line(
+                    "throughput",
+                    format_args!(
+                        "{:.1} MB/s received, {:.1} MB/s sent",
+                        bytes.received_megabytes_per_second, bytes.sent_megabytes_per_second
+                    ),
+                )?;
+            }
         }
         if let Some(latency) = self.latency_us {
             line(

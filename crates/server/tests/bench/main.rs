@@ -237,6 +237,16 @@ fn connect_counts_handshakes() {
     );
     assert!(results["messages"].as_u64().unwrap() > 0, "{results}");
     assert!(results["connections_opened"].as_u64() >= results["messages"].as_u64());
+    // Nobody counts bytes there: 0 would be wrong.
+    for field in ["received_bytes", "sent_megabytes_per_second"] {
+        assert!(results.get(field).is_none(), "{field} in {results}");
+    }
+    let output = bench("connect", server.addr, "--duration 50ms --warmup 0");
+    let table = str::from_utf8(&output.stdout).unwrap();
+    assert!(
+        table.contains("handshakes") && !table.contains("MB/s"),
+        "{table}"
+    );
 }
 
 #[test]
