@@ -8,8 +8,10 @@ use super::options::Payload;
 
 /// Hexadecimal digits that tell a message's place, and its publisher where there are several.
 const DIGITS: usize = 4;
-/// Bytes for all variants, where two of them do not need more: they are to stay in the cache.
+/// Bytes for all variants, where the fewest of them do not need more: they are to stay in the cache.
 const ENOUGH: usize = 512 * 1024;
+/// Bytes that are spent on telling two messages that have changed places from two that have not.
+const ROOMY: usize = 16 * 1024 * 1024;
 
 /// A ring up to this long is there twice, so that nearly every batch lies in one piece.
 const SHORT: usize = 64 * 1024;
@@ -113,7 +115,13 @@ impl Lading {
         };
         let distinct = 1 << (4 * digits).min(12);
         let mut variants = wanted.min(distinct);
-        while variants > 2 && variants * (self.size + 8) > ENOUGH {
+        // Of four, one may come after the next and still be known; of two it may not.
+        let least = if self.in_flight > 1 && self.size <= ROOMY / 4 {
+            4
+        } else {
+            2
+        };
+        while variants > least && variants * (self.size + 8) > ENOUGH {
             variants /= 2;
         }
         variants
@@ -376,6 +384,9 @@ mod tests {
             (0, 32, 1),
             (1024, 8, 32),
             (16 << 10, 8, 16),
+            (256 << 10, 1, 2),
+            (256 << 10, 2, 4),
+            (4 << 20, 4, 4),
             (16 << 20, 4, 2),
         ] {
             assert_eq!(

@@ -21,7 +21,7 @@ pub(crate) enum Phase {
     Settle,
     /// Load that counts.
     Measure,
-    /// Nothing new is sent; what is still to come is waited for.
+    /// Nothing new is sent but what was due and held back; what is still to come is waited for.
     Drain,
     /// Connections are closed, and the threads end.
     Close,
@@ -44,6 +44,8 @@ pub(crate) struct Meter {
     pub(crate) messages: AtomicU64,
     pub(crate) bytes_in: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
+    /// Of both, bytes of frames that nobody waits for: pings, pongs, what others send.
+    pub(crate) bytes_aside: AtomicU64,
     pub(crate) opened: AtomicU64,
     pub(crate) failed: AtomicU64,
 }
@@ -73,6 +75,7 @@ pub(crate) struct Reading {
     pub(crate) messages: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    pub(crate) bytes_aside: u64,
     pub(crate) opened: u64,
     pub(crate) failed: u64,
 }
@@ -156,6 +159,7 @@ impl Control {
             sum.messages += meter.messages.load(Ordering::Relaxed);
             sum.bytes_in += meter.bytes_in.load(Ordering::Relaxed);
             sum.bytes_out += meter.bytes_out.load(Ordering::Relaxed);
+            sum.bytes_aside += meter.bytes_aside.load(Ordering::Relaxed);
             sum.opened += meter.opened.load(Ordering::Relaxed);
             sum.failed += meter.failed.load(Ordering::Relaxed);
         }

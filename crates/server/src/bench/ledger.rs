@@ -98,6 +98,18 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_that_change_places_are_known_of_four_and_not_of_two() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.arrived(1, 4, 1000), Arrival::Ahead(1));
+        assert_eq!(ledger.arrived(0, 4, 1000), Arrival::Late);
+        assert_eq!(ledger.lost(), 0);
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.arrived(1, 2, 1000), Arrival::Ahead(1));
+        assert_eq!(ledger.arrived(0, 2, 1000), Arrival::Ahead(0));
+        assert_eq!(ledger.lost(), 1);
+    }
+
+    #[test]
     fn what_was_never_sent_is_one_too_many() {
         let mut ledger = Ledger::default();
         assert_eq!(ledger.arrived(0, 1, 1), Arrival::Ahead(0));

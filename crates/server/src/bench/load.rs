@@ -12,6 +12,7 @@ use super::churn::{self, Churn};
 use super::control::{Control, Phase, Reading, Report};
 use super::dial::Dialler;
 use super::link::Role;
+use super::patience::Patience;
 use super::plan::Plan;
 use super::process::Process;
 use super::progress::Progress;
@@ -114,9 +115,9 @@ impl Load {
         let opened = self.await_all(Report::Opened, patience, None, "opening")?;
         self.opened_after = self.began.elapsed();
         let reading = self.control.reading();
-        let before = Sample::take(&self.control, server).map_err(BenchError::Process)?;
+        let before = Sample::take(&self.control, server);
         if !opened || reading.failed > 0 {
-            let after = Sample::take(&self.control, server).map_err(BenchError::Process)?;
+            let after = Sample::take(&self.control, server);
             return Ok((before, after));
         }
         if plan.mode == "broadcast" {
@@ -139,11 +140,11 @@ impl Load {
                 self.await_all(Report::Quiet(Phase::Settle), patience, None, "warming up")?;
             }
         }
-        let before = Sample::take(&self.control, server).map_err(BenchError::Process)?;
+        let before = Sample::take(&self.control, server);
         self.enter(Phase::Measure)?;
         let time = (!count).then_some(plan.duration);
         self.await_all(Report::Quiet(Phase::Measure), patience, time, "measuring")?;
-        let after = Sample::take(&self.control, server).map_err(BenchError::Process)?;
+        let after = Sample::take(&self.control, server);
         self.enter(Phase::Drain)?;
         self.await_all(
             Report::Quiet(Phase::Drain),
@@ -158,7 +159,7 @@ impl Load {
         self.control.enter(phase).map_err(BenchError::System)
     }
 
-    /// Waits until all threads have told this, for a time, or as long as anything moves; whether they have.
+    /// Waits until all threads have told this, for a time, or as long as any message moves; whether they have.
     fn await_all(
         &mut self,
         wanted: Report,
@@ -168,11 +169,13 @@ impl Load {
     ) -> Result<bool, BenchError> {
         let begin = Instant::now();
         let mut told = 0;
-        let (mut moved, mut last) = (begin, Reading::default());
+        let mut patience = Patience::new(patience, begin, self.control.reading());
         while told < self.threads.len() {
+            let reading = self.control.reading();
+            self.progress.show(doing, reading);
             let left = match time {
                 Some(time) => time.saturating_sub(begin.elapsed()),
-                None => patience.saturating_sub(moved.elapsed()),
+                None => patience.left(reading, Instant::now()),
             };
             if left.is_zero() {
                 return Ok(false);
@@ -186,11 +189,6 @@ impl Load {
                 // A thread has ended before its time: `finish` tells why.
                 Err(RecvTimeoutError::Disconnected) => return Ok(false),
             }
-            let reading = self.control.reading();
-            if reading != last {
-                (moved, last) = (Instant::now(), reading);
-            }
-            self.progress.show(doing, reading);
         }
         Ok(true)
     }

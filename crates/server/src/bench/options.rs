@@ -3,8 +3,9 @@
 use core::fmt;
 use core::time::Duration;
 use std::ffi::OsString;
-use std::num::{NonZeroU16, NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::target::Target;
@@ -28,6 +29,13 @@ Examples:
 
 Without a word before the URL it is echo. `wirefan bench MODE --help` tells the options of a mode.
 Exit codes: 0 everything came back as it should, 1 something did not, 2 wrong options.";
+
+/// More than one machine can open, and few enough to be counted before they are tried.
+const MOST_CONNECTIONS: u64 = 10_000_000;
+/// A thread that is asked for more a second would do nothing but count what is due.
+const MOST_RATE: u64 = 10_000_000;
+/// More than any server takes; what is sent is laid out in memory several times.
+const MOST_SIZE: usize = 1 << 30;
 
 /// `wirefan bench`.
 #[derive(Args, Debug)]
@@ -131,8 +139,8 @@ pub(crate) struct Span {
 /// What the messages of echo and broadcast look like, and when they are sent.
 #[derive(Args, Debug)]
 pub(crate) struct Messages {
-    /// Payload of a message in bytes, as 125, 16k or 1m
-    #[arg(long, value_name = "BYTES", default_value = "16", value_parser = quantity::size)]
+    /// Payload of a message in bytes, as 125, 16k or 1m; at most 1g
+    #[arg(long, value_name = "BYTES", default_value = "16", value_parser = message_size)]
     pub(crate) size: usize,
 
     /// What the payload is
@@ -146,11 +154,11 @@ pub(crate) struct Messages {
     #[arg(long, value_name = "N")]
     pub(crate) in_flight: Option<NonZeroU32>,
 
-    /// Messages a second, on all connections together
+    /// Messages a second, on all connections together, at most 10000000
     ///
     /// An open loop: messages are sent when their time has come, whether or not earlier ones are done, and latency
     /// counts from the time that was meant. So a server that stops for a second is seen to do so.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<NonZeroU64>::from(1..=MOST_RATE))]
     pub(crate) rate: Option<NonZeroU64>,
 
     #[command(flatten)]
@@ -181,9 +189,9 @@ pub(crate) struct Echo {
     #[command(flatten)]
     pub(crate) common: Common,
 
-    /// Connections
-    #[arg(long, value_name = "N", default_value = "16")]
-    pub(crate) connections: NonZeroUsize,
+    /// Connections, at most 10000000
+    #[arg(long, value_name = "N", default_value = "16", value_parser = connections())]
+    pub(crate) connections: usize,
 
     #[command(flatten)]
     pub(crate) messages: Messages,
@@ -199,9 +207,9 @@ pub(crate) struct Broadcast {
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) publishers: NonZeroU16,
 
-    /// Connections that receive every message, once and in the order of its publisher
-    #[arg(long, value_name = "N", default_value = "100")]
-    pub(crate) subscribers: NonZeroUsize,
+    /// Connections that receive every message, once and in the order of its publisher; at most 10000000
+    #[arg(long, value_name = "N", default_value = "100", value_parser = connections())]
+    pub(crate) subscribers: usize,
 
     /// As many rooms, with a publisher each: PATH0, PATH1 and so on, with PATH that of the URL; subscribers are spread evenly
     #[arg(long, value_name = "N", conflicts_with = "publishers")]
@@ -217,9 +225,9 @@ pub(crate) struct Connect {
     #[command(flatten)]
     pub(crate) common: Common,
 
-    /// Handshakes under way at a time
-    #[arg(long, value_name = "N", default_value = "16")]
-    pub(crate) connections: NonZeroUsize,
+    /// Handshakes under way at a time, at most 10000000
+    #[arg(long, value_name = "N", default_value = "16", value_parser = connections())]
+    pub(crate) connections: usize,
 
     #[command(flatten)]
     pub(crate) span: Span,
@@ -231,13 +239,26 @@ pub(crate) struct Idle {
     #[command(flatten)]
     pub(crate) common: Common,
 
-    /// Connections to open and hold
-    #[arg(long, value_name = "N", default_value = "1000")]
-    pub(crate) connections: NonZeroUsize,
+    /// Connections to open and hold, at most 10000000
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = connections())]
+    pub(crate) connections: usize,
 
     /// How long to hold them once all are open
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = quantity::duration)]
     pub(crate) duration: Duration,
+}
+
+/// A number of connections that can be laid out before it is known whether they can be opened.
+fn connections() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::from(1..=MOST_CONNECTIONS)
+}
+
+/// A size that can be doubled, and laid out in memory.
+fn message_size(text: &str) -> Result<usize, String> {
+    match quantity::size(text) {
+        Ok(size) if size > MOST_SIZE => Err("a message has at most 1g".to_owned()),
+        size => size.map_err(|error| error.to_string()),
+    }
 }
 
 /// Options that cannot hold together.
@@ -285,7 +306,7 @@ impl Broadcast {
         if rooms > 0 && self.common.url.raw {
             return Some(Contradiction::RoomsOfTcp);
         }
-        if usize::from(rooms) > self.subscribers.get() {
+        if usize::from(rooms) > self.subscribers {
             return Some(Contradiction::EmptyRooms);
         }
         self.messages.contradiction(&self.common)

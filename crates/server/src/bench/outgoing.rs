@@ -60,6 +60,12 @@ impl Outgoing {
         }
     }
 
+    /// Bytes of messages that are yet to be written.
+    #[inline]
+    pub(crate) fn pending(&self) -> u64 {
+        self.pending
+    }
+
     /// Messages to be sent, and counted from `since` on.
     #[inline]
     pub(crate) fn push(&mut self, messages: u64, since: u64) {

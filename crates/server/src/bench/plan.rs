@@ -33,7 +33,7 @@ impl Plan {
             }) => Self {
                 mode: "echo",
                 common,
-                roles: vec![Role::Echo; connections.get()],
+                roles: vec![Role::Echo; connections],
                 publishers: 0,
                 rooms: None,
                 warmup: messages.span.warmup,
@@ -53,7 +53,7 @@ impl Plan {
                     Some(rooms) => Hears::One(subscriber % rooms),
                     None => Hears::All,
                 };
-                let mut roles: Vec<_> = (0..subscribers.get())
+                let mut roles: Vec<_> = (0..subscribers)
                     .map(|subscriber| Role::Subscriber(hears(subscriber)))
                     .collect();
                 roles.extend((0..publishers).map(Role::Publisher));
@@ -75,7 +75,7 @@ impl Plan {
             }) => Self {
                 mode: "connect",
                 common,
-                roles: vec![Role::Idle; connections.get()],
+                roles: vec![Role::Idle; connections],
                 publishers: 0,
                 rooms: None,
                 messages: None,
@@ -89,7 +89,7 @@ impl Plan {
             }) => Self {
                 mode: "idle",
                 common,
-                roles: vec![Role::Idle; connections.get()],
+                roles: vec![Role::Idle; connections],
                 publishers: 0,
                 rooms: None,
                 messages: None,

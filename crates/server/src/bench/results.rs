@@ -13,6 +13,10 @@ use super::sample::Sample;
 use super::table::grouped;
 use super::tally::Tally;
 
+/// What it has used is known only while it is there.
+pub(crate) const SERVER_ENDED: &str =
+    "the process of --server-pid has ended: what it used is not known";
+
 /// The results. Names and units are told in docs/bench.md, and stay.
 #[derive(Debug, Serialize)]
 pub(crate) struct Results {
@@ -40,14 +44,16 @@ pub(crate) struct Results {
     pub(crate) seconds: f64,
     pub(crate) messages: u64,
     pub(crate) messages_per_second: f64,
-    pub(crate) received_bytes: u64,
-    pub(crate) sent_bytes: u64,
-    pub(crate) received_megabytes_per_second: f64,
-    pub(crate) sent_megabytes_per_second: f64,
+    /// Not with `connect`, where nobody counts them.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(crate) bytes: Option<Bytes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) latency_us: Option<Latency>,
 
     pub(crate) lost: u64,
+    /// Open loop only: were due, and held back to the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unsent: Option<u64>,
     pub(crate) reordered: u64,
     pub(crate) duplicated: u64,
     pub(crate) verify_errors: u64,
@@ -63,6 +69,18 @@ pub(crate) struct Results {
     pub(crate) client_cpu_seconds: f64,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub(crate) server: Option<ServerUse>,
+    /// Its process was there at the start, and is not at the end.
+    #[serde(skip)]
+    pub(crate) server_ended: bool,
+}
+
+/// What went to and fro.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Bytes {
+    pub(crate) received_bytes: u64,
+    pub(crate) sent_bytes: u64,
+    pub(crate) received_megabytes_per_second: f64,
+    pub(crate) sent_megabytes_per_second: f64,
 }
 
 /// What the server has used.
@@ -123,23 +141,27 @@ impl Results {
         let messages = after.reading.messages - before.reading.messages;
         let received = after.reading.bytes_in - before.reading.bytes_in;
         let sent = after.reading.bytes_out - before.reading.bytes_out;
-        let cpu = after.server_cpu - before.server_cpu;
         let subscribers = (plan.publishers > 0).then(|| plan.roles.len() - plan.publishers);
         let sends = plan.messages.as_ref();
-        let server = at_first.map(|at_first| ServerUse {
-            server_cpu_seconds: cpu,
-            messages_per_server_cpu_second: if cpu > 0.0 {
-                messages as f64 / cpu
-            } else {
-                0.0
-            },
-            server_rss_bytes_before: at_first.rss,
-            server_rss_bytes_after: after.memory.rss,
-            server_private_bytes_before: at_first.private,
-            server_private_bytes_after: after.memory.private,
-            user_bytes_per_connection: (plan.mode == "idle").then(|| {
-                (before.memory.private as f64 - at_first.private as f64) / plan.roles.len() as f64
-            }),
+        let rate = sends.and_then(|messages| messages.rate);
+        let server = at_first.and_then(|at_first| {
+            let (before, after) = (before.server?, after.server?);
+            let cpu = after.cpu_seconds - before.cpu_seconds;
+            let grown = before.memory.private as f64 - at_first.private as f64;
+            Some(ServerUse {
+                server_cpu_seconds: cpu,
+                messages_per_server_cpu_second: if cpu > 0.0 {
+                    messages as f64 / cpu
+                } else {
+                    0.0
+                },
+                server_rss_bytes_before: at_first.rss,
+                server_rss_bytes_after: after.memory.rss,
+                server_private_bytes_before: at_first.private,
+                server_private_bytes_after: after.memory.private,
+                user_bytes_per_connection: (plan.mode == "idle")
+                    .then(|| grown / plan.roles.len() as f64),
+            })
         });
         let opening = if plan.is_connect() {
             after.at - before.at
@@ -168,18 +190,19 @@ impl Results {
                 })
             }),
             in_flight: plan.in_flight(),
-            rate: sends
-                .and_then(|messages| messages.rate)
-                .map(|rate| rate.get()),
+            rate: rate.map(|rate| rate.get()),
             seconds,
             messages,
             messages_per_second: per_second(messages as f64),
-            received_bytes: received,
-            sent_bytes: sent,
-            received_megabytes_per_second: per_second(received as f64 / 1e6),
-            sent_megabytes_per_second: per_second(sent as f64 / 1e6),
+            bytes: (!plan.is_connect()).then(|| Bytes {
+                received_bytes: received,
+                sent_bytes: sent,
+                received_megabytes_per_second: per_second(received as f64 / 1e6),
+                sent_megabytes_per_second: per_second(sent as f64 / 1e6),
+            }),
             latency_us: Latency::of(&tally.latency),
             lost: tally.lost,
+            unsent: rate.map(|_| tally.unsent),
             reordered: tally.reordered,
             connections_lost: tally.ended,
             duplicated: tally.duplicated,
@@ -192,14 +215,16 @@ impl Results {
                 .map(|_| tally.compressed),
             errors: tally.errors,
             client_cpu_seconds: after.own_cpu - before.own_cpu,
+            server_ended: at_first.is_some() && server.is_none(),
             server,
         }
     }
 
     /// Whether everything came back as it should.
     pub(crate) fn is_clean(&self) -> bool {
-        self.lost + self.reordered + self.duplicated + self.verify_errors + self.connections_failed
-            == 0
+        let messages = self.lost + self.reordered + self.duplicated + self.verify_errors;
+        messages + self.unsent.unwrap_or(0) + self.connections_failed == 0
+            && !self.server_ended
             && self.errors.is_empty()
     }
 
@@ -207,6 +232,7 @@ impl Results {
     pub(crate) fn complaint(&self) -> Option<String> {
         let counts = [
             (self.lost, "lost"),
+            (self.unsent.unwrap_or(0), "due and never sent"),
             (self.reordered, "reordered"),
             (self.duplicated, "duplicated"),
             (self.verify_errors, "with another content"),
@@ -217,7 +243,8 @@ impl Results {
             .errors
             .iter()
             .map(|(error, count)| format!("{} {error}", connections(*count)));
-        let said: Vec<String> = counts.chain(errors).collect();
+        let ended = self.server_ended.then(|| SERVER_ENDED.to_owned());
+        let said: Vec<String> = counts.chain(errors).chain(ended).collect();
         (!self.is_clean()).then(|| said.join("; "))
     }
 }

@@ -74,7 +74,7 @@ fn measure(plan: &Plan) -> Result<Results, BenchError> {
     let url = || common.url.to_string();
     let addr = common
         .url
-        .resolve()
+        .resolve(common.timeout)
         .map_err(|error| BenchError::Resolve { url: url(), error })?;
     let threads = usize::from(common.threads.get()).min(plan.roles.len());
     preflight::check(plan.roles.len(), threads, addr).map_err(BenchError::Shortage)?;

@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use super::results::{Results, connections};
+use super::results::{Results, SERVER_ENDED, connections};
 
 impl Results {
     fn noun(&self) -> &'static str {
@@ -55,13 +55,15 @@ impl fmt::Display for Results {
                     grouped(self.messages_per_second as u64)
                 ),
             )?;
-            line(
-                "throughput",
-                format_args!(
-                    "{:.1} MB/s received, {:.1} MB/s sent",
-                    self.received_megabytes_per_second, self.sent_megabytes_per_second
-                ),
-            )?;
+            if let Some(bytes) = self.bytes {
+                line(
+                    "throughput",
+                    format_args!(
+                        "{:.1} MB/s received, {:.1} MB/s sent",
+                        bytes.received_megabytes_per_second, bytes.sent_megabytes_per_second
+                    ),
+                )?;
+            }
         }
         if let Some(latency) = self.latency_us {
             line(
@@ -92,6 +94,12 @@ impl fmt::Display for Results {
                 grouped(self.verify_errors)
             ),
         )?;
+        if let Some(unsent @ 1..) = self.unsent {
+            line(
+                "",
+                format_args!("{} were due and never sent", grouped(unsent)),
+            )?;
+        }
         for (error, count) in &self.errors {
             line("error", format_args!("{} {error}", connections(*count)))?;
         }
@@ -133,6 +141,9 @@ impl fmt::Display for Results {
                     ),
                 )?;
             }
+        }
+        if self.server_ended {
+            line("server", format_args!("{SERVER_ENDED}"))?;
         }
         Ok(())
     }

@@ -12,6 +12,8 @@ use super::failure::Failure;
 pub(crate) struct Tally {
     pub(crate) latency: Histogram<u64>,
     pub(crate) lost: u64,
+    /// Open loop: were due, and held back to the end.
+    pub(crate) unsent: u64,
     pub(crate) reordered: u64,
     pub(crate) duplicated: u64,
     pub(crate) verify_errors: u64,
@@ -31,6 +33,7 @@ impl Tally {
             // From 100 ns to an hour, three digits.
             latency: Histogram::new_with_bounds(100, 3_600_000_000_000, 3)?,
             lost: 0,
+            unsent: 0,
             reordered: 0,
             duplicated: 0,
             verify_errors: 0,
@@ -56,6 +59,7 @@ impl Tally {
         // Both have the same bounds, so that adding cannot fail.
         let _ = self.latency.add(&other.latency);
         self.lost += other.lost;
+        self.unsent += other.unsent;
         self.reordered += other.reordered;
         self.duplicated += other.duplicated;
         self.verify_errors += other.verify_errors;

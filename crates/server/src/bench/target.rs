@@ -2,8 +2,9 @@
 
 use core::fmt;
 use core::str::FromStr;
+use core::time::Duration;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 
 use wirefan_eventloop::rustls::pki_types::ServerName;
 
@@ -111,13 +112,22 @@ impl Target {
         ServerName::try_from(self.host.clone()).map_err(io::Error::other)
     }
 
-    /// Looks the host up; of several addresses the first one counts.
-    pub(crate) fn resolve(&self) -> io::Result<SocketAddr> {
-        (&*self.host, self.port)
-            .to_socket_addrs()?
-            .next()
-            .ok_or_else(|| io::Error::other("it has no address"))
+    /// Looks the host up; of several addresses the first one counts that answers in time.
+    pub(crate) fn resolve(&self, patience: Duration) -> io::Result<SocketAddr> {
+        let addrs: Vec<_> = (&*self.host, self.port).to_socket_addrs()?.collect();
+        reachable(&addrs, patience).ok_or_else(|| io::Error::other("it has no address"))
     }
+}
+
+/// `localhost` may be `::1` first, and the server on 127.0.0.1. A single address needs no try, and where none answers the
+/// first one is as good as any: the run tells what is wrong.
+fn reachable(addrs: &[SocketAddr], patience: Duration) -> Option<SocketAddr> {
+    let (first, others) = addrs.split_first()?;
+    let answers = |addr: &&SocketAddr| TcpStream::connect_timeout(addr, patience).is_ok();
+    if others.is_empty() {
+        return Some(*first);
+    }
+    Some(*addrs.iter().find(answers).unwrap_or(first))
 }
 
 impl fmt::Display for Target {
@@ -177,6 +187,33 @@ mod tests {
         assert_eq!((target.tls, target.port), (true, 443));
         assert_eq!(target.to_string(), "wss://[::1]/tea");
         assert!(target.server_name().is_ok());
+    }
+
+    #[test]
+    fn of_several_addresses_the_first_counts_that_answers() {
+        use socket2::{Domain, Socket, Type};
+
+        let bound = |listens: bool| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            socket.bind(&any.into()).unwrap();
+            if listens {
+                socket.listen(16).unwrap();
+            }
+            let addr = socket.local_addr().unwrap().as_socket().unwrap();
+            (socket, addr)
+        };
+        let ((_none, refuses), (_one, one), (_two, two)) = (bound(false), bound(true), bound(true));
+        let patience = Duration::from_secs(20);
+        for (addrs, counts) in [
+            (&[][..], None),
+            (&[refuses], Some(refuses)),
+            (&[refuses, refuses], Some(refuses)),
+            (&[refuses, one, two], Some(one)),
+            (&[two, one], Some(two)),
+        ] {
+            assert_eq!(reachable(addrs, patience), counts, "{addrs:?}");
+        }
     }
 
     #[test]

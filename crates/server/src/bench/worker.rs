@@ -25,6 +25,8 @@ use super::tally::Tally;
 const BUFFER: usize = 512 * 1024;
 /// Handshakes under way at a time on a thread: a server's queue of connections is short.
 const DIALS: usize = 64;
+/// Messages that become due at a time: behind them a thread looks at its sockets, and at the phase.
+const DUE: u64 = 65_536;
 /// How long servers have to answer the last Close.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -151,8 +153,19 @@ impl Worker {
         &self.task.control.meters[self.task.number]
     }
 
+    /// Whether new messages become due, or are sent as there is room.
     fn is_sending(&self) -> bool {
         matches!(self.phase, Phase::WarmUp | Phase::Measure)
+    }
+
+    /// Open loop: whether messages are still held back whose time has come.
+    fn owes(&self) -> bool {
+        self.task.pace.interval.is_some()
+            && self.budget > 0
+            && self.senders.iter().any(|&place| {
+                let link = &self.links[place];
+                link.owed > 0 && matches!(link.stage, Stage::Open(_))
+            })
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -217,10 +230,11 @@ impl Worker {
         self.delivered();
         self.completed();
         if self.is_sending() && self.task.pace.interval.is_some() {
-            self.follow_schedule();
+            self.follow_schedule(DUE);
         }
         let waits = match self.phase {
-            Phase::Settle | Phase::Drain => self.outstanding > 0,
+            Phase::Settle => self.outstanding > 0,
+            Phase::Drain => self.outstanding > 0 || self.owes(),
             Phase::Measure => self.outstanding > 0 || self.budget > 0,
             Phase::Open | Phase::WarmUp | Phase::Close => true,
         };
@@ -254,8 +268,10 @@ impl Worker {
                     }
                 }
             }
+            // Up to its end: a thread that was late there would leave out what it was late with.
+            Phase::Drain => self.follow_schedule(u64::MAX),
             Phase::Close => self.say_goodbye(now),
-            Phase::Open | Phase::Settle | Phase::Drain => {}
+            Phase::Open | Phase::Settle => {}
         }
         for sender in 0..self.senders.len() {
             self.refill(self.senders[sender], now);

@@ -10,6 +10,8 @@ use crate::bench::link::{Role, Stage};
 impl Worker {
     pub(super) fn say_goodbye(&mut self, now: u64) {
         self.goodbye = now + GOODBYE.as_nanos() as u64;
+        let owed: u64 = self.links.iter().map(|link| link.owed).sum();
+        self.task.tally.unsent = owed.min(self.budget);
         for place in 0..self.links.len() {
             match core::mem::replace(&mut self.links[place].stage, Stage::Gone) {
                 Stage::Open(socket) => {

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use super::Worker;
-use crate::bench::control::add;
+use crate::bench::control::{Phase, add};
 use crate::bench::failure::Failure;
 use crate::bench::incoming::{Expected, Received};
 use crate::bench::link::{Hears, Role, Stage};
@@ -43,7 +43,7 @@ impl Worker {
     pub(super) fn received(&mut self, place: usize, bytes: &mut [u8]) {
         let control = &*self.task.control;
         let meter = &control.meters[self.task.number];
-        add(&meter.bytes_in, bytes.len() as u64);
+        let len = bytes.len() as u64;
         let link = &mut self.links[place];
         let before = link.ledgers.first().map_or(0, |ledger| ledger.next);
         let next = link.outgoing.next;
@@ -80,6 +80,16 @@ impl Worker {
         };
         let (received, result) = link.incoming.take(bytes, expected);
         add(&meter.messages, received.right);
+        let aside = if link.ledgers.is_empty() {
+            len
+        } else {
+            received.aside
+        };
+        // Before the sum that they are a part of, so that nobody takes them for more.
+        if aside > 0 {
+            add(&meter.bytes_aside, aside);
+        }
+        add(&meter.bytes_in, len);
         let Received {
             skipped,
             wrong,
@@ -136,7 +146,9 @@ impl Worker {
     /// Sends as much as may be under way.
     #[inline]
     pub(super) fn refill(&mut self, place: usize, now: u64) {
-        if !self.is_sending() {
+        // At the end what was due and held back still goes out: left out, it would be missing among the slowest.
+        let late = self.phase == Phase::Drain && self.task.pace.interval.is_some();
+        if !self.is_sending() && !late {
             return;
         }
         let link = &mut self.links[place];
@@ -189,6 +201,7 @@ impl Worker {
         let (Stage::Open(socket) | Stage::Closing(socket)) = &mut link.stage else {
             return;
         };
+        let pending = link.outgoing.pending();
         let written = match link.outgoing.flush(socket) {
             // Nothing of a message may be left, and something of a record.
             Ok(written) => match socket.flush() {
@@ -199,7 +212,14 @@ impl Worker {
         };
         match written {
             Ok(0) => {}
-            Ok(written) => add(&self.meter().bytes_out, written),
+            Ok(written) => {
+                let of_messages = pending - link.outgoing.pending();
+                let meter = &self.task.control.meters[self.task.number];
+                if written > of_messages {
+                    add(&meter.bytes_aside, written - of_messages);
+                }
+                add(&meter.bytes_out, written);
+            }
             Err(error) => self.end(place, Failure::Broken(error)),
         }
     }
@@ -249,14 +269,15 @@ impl Worker {
         }
     }
 
-    /// Sends what is due by now.
-    pub(super) fn follow_schedule(&mut self) {
+    /// Sends what is due by now, so many messages at most.
+    pub(super) fn follow_schedule(&mut self, most: u64) {
         let (Some(interval), senders @ 1..) = (self.task.pace.interval, self.senders.len()) else {
             return;
         };
         let now = self.task.control.now();
         let (begin, mut next) = self.schedule;
-        while begin as f64 + next as f64 * interval <= now as f64 {
+        let end = next.saturating_add(most);
+        while next < end && begin as f64 + next as f64 * interval <= now as f64 {
             let place = self.senders[(next % senders as u64) as usize];
             let link = &mut self.links[place];
             if link.owed == 0 {
