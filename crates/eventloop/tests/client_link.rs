@@ -4,7 +4,7 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
@@ -357,6 +357,25 @@ fn a_ping_of_ones_own_is_answered_with_its_payload() {
     assert_eq!(watched.link.ping(b""), Err(SendError::AfterClose));
 }
 
+/// Answers a request for a WebSocket.
+fn open_by_hand(stream: &mut TcpStream) {
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|len| len == 1) {
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).expect("a head");
+    let key = head.split_once("Sec-WebSocket-Key: ").expect("a key").1;
+    let key = accept_key(&key.as_bytes()[..24]);
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {}\r\n\r\n",
+        str::from_utf8(&key).expect("text")
+    );
+    let _ = stream.write_all(answer.as_bytes());
+}
+
 /// Its server opens the connection and says nothing any more, not even a pong.
 #[test]
 fn a_server_that_has_died_is_noticed_by_its_silence() {
@@ -365,20 +384,7 @@ fn a_server_that_has_died_is_noticed_by_its_silence() {
     thread::spawn(move || {
         let mut silent = Vec::new();
         while let Ok((mut stream, _)) = listener.accept() {
-            let mut head = Vec::new();
-            let mut byte = [0];
-            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|len| len == 1) {
-                head.push(byte[0]);
-            }
-            let head = String::from_utf8(head).expect("a head");
-            let key = head.split_once("Sec-WebSocket-Key: ").expect("a key").1;
-            let key = accept_key(&key.as_bytes()[..24]);
-            let answer = format!(
-                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                 Sec-WebSocket-Accept: {}\r\n\r\n",
-                str::from_utf8(&key).expect("text")
-            );
-            let _ = stream.write_all(answer.as_bytes());
+            open_by_hand(&mut stream);
             silent.push(stream);
         }
     });
@@ -396,6 +402,34 @@ fn a_server_that_has_died_is_noticed_by_its_silence() {
         .expect("an orderly end");
     let (_, cause) = watched.until_gave_up();
     assert_eq!(cause, CloseCause::Shutdown);
+}
+
+/// Its server has closed and does not end the connection: when the loop does, there is no next try to be told of.
+#[test]
+fn a_loop_that_shuts_down_while_a_link_is_being_closed_gives_it_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let mut timeouts = Timeouts::default();
+    timeouts.close = Duration::from_secs(3600);
+    let links = Links::start(Client::builder().timeouts(timeouts)).expect("a loop");
+    let watched = watch(|on_event| links.open(to(addr, "/"), soon(), on_event));
+    let (mut stream, _) = listener.accept().expect("a connection");
+    open_by_hand(&mut stream);
+    stream.write_all(&[0x88, 2, 3, 0xe9]).expect("a Close");
+    // Its first message, and the Close in return.
+    let mut answer = [0; (2 + 4 + 5) + (2 + 4 + 2)];
+    stream.read_exact(&mut answer).expect("an answer");
+    watched.opens();
+    links
+        .shutdown(Duration::from_millis(100))
+        .expect("an orderly end");
+    let (lost, cause) = watched.until_gave_up();
+    let (code, reason) = (Some(CloseCode::GOING_AWAY), "".into());
+    assert_eq!(
+        (lost, &cause),
+        (0, &CloseCause::PeerClosed { code, reason })
+    );
+    assert_eq!(watched.link.wait(), cause);
 }
 
 /// The queue stands in for the backlog, too: a server that does not read is not sent more than it should be.

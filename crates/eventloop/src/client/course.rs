@@ -196,7 +196,8 @@ impl Handler for Linker {
             state.closing
         };
         let verdict = course.reconnect.verdict;
-        let stays = closing || cause == CloseCause::Shutdown;
+        // A loop that is leaving dials no more, whatever the cause.
+        let stays = closing || ctx.core.leaving || cause == CloseCause::Shutdown;
         let wait = if stays || verdict(&cause) == Verdict::StayAway {
             None
         } else {
