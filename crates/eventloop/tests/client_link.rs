@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -430,6 +430,65 @@ fn a_loop_that_shuts_down_while_a_link_is_being_closed_gives_it_up() {
         (0, &CloseCause::PeerClosed { code, reason })
     );
     assert_eq!(watched.link.wait(), cause);
+}
+
+#[test]
+fn a_callback_that_panics_ends_every_link_of_its_loop() {
+    let server = server(|_| Decision::accept(String::new()));
+    let links = Links::start(Client::builder()).expect("a loop");
+    let opened = watch(|on_event| links.open(to(server.addr, "/"), soon(), on_event));
+    opened.opens();
+    assert_eq!(opened.text(), "first");
+    let later = to(server.addr, "/").after(Duration::from_secs(3600));
+    let waits = watch(|on_event| links.open(later, soon(), on_event));
+    waits.link.send("never").expect("room");
+    let panics = links.open(to(server.addr, "/"), soon(), |_, _| panic!("as it is to"));
+    // Some of these are opened before the loop has ended, and some afterwards.
+    let late: Vec<Watched> = (0..100)
+        .map(|_| watch(|on_event| links.open(to(server.addr, "/"), soon(), on_event)))
+        .collect();
+    let (tell, ended) = mpsc::channel();
+    let all = [&opened.link, &waits.link, &panics];
+    for link in all.into_iter().chain(late.iter().map(|late| &late.link)) {
+        let (link, tell) = (link.clone(), tell.clone());
+        thread::spawn(move || tell.send(link.wait()));
+    }
+    for _ in 0..103 {
+        let cause = ended.recv_timeout(PATIENCE).expect("a link goes on");
+        assert_eq!(cause, CloseCause::Shutdown);
+    }
+    assert!(!opened.link.is_open());
+    assert_eq!(opened.link.ping(b""), Err(SendError::AfterClose));
+    assert!(opened.link.close(CloseCode::NORMAL, "").is_ok());
+    let refused = opened.link.send("too late");
+    assert!(refused.is_err_and(|full| full.ended));
+    let counts = waits.link.counts();
+    assert_eq!((counts.waiting, counts.dropped), (0, 1));
+    // What a link had to call is gone too.
+    until("the callback is dropped", || {
+        matches!(waits.seen.try_recv(), Err(TryRecvError::Disconnected))
+    });
+    assert!(links.shutdown(PATIENCE).is_err());
+}
+
+/// The last event of all comes when the link has ended already.
+#[test]
+fn a_callback_that_panics_when_it_is_given_up_keeps_nobody_waiting() {
+    let links = Links::start(Client::builder()).expect("a loop");
+    let (tell, ended) = mpsc::channel();
+    let later = to(nobody(), "/").after(Duration::from_secs(3600));
+    let link = links.open(later, soon(), |_, event| {
+        assert!(!matches!(event, LinkEvent::GaveUp { .. }), "as it is to");
+    });
+    let (waits, (begin, begun)) = (link.clone(), mpsc::channel());
+    thread::spawn(move || {
+        let _ = begin.send(());
+        tell.send(waits.wait())
+    });
+    begun.recv_timeout(PATIENCE).expect("a thread");
+    link.close(CloseCode::NORMAL, "").expect("a Close");
+    let cause = ended.recv_timeout(PATIENCE).expect("the link goes on");
+    assert!(matches!(cause, CloseCause::WeClosed { .. }), "{cause}");
 }
 
 /// The queue stands in for the backlog, too: a server that does not read is not sent more than it should be.
