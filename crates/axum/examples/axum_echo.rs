@@ -4,7 +4,7 @@
 use axum::response::Response;
 use axum::{Router, routing::any};
 use tokio::net::TcpListener;
-use wirefan_axum::{DeflateConfig, WebSocket, WebSocketUpgrade};
+use wirefan_axum::{DeflateConfig, Message, WebSocket, WebSocketUpgrade};
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
@@ -20,7 +20,10 @@ async fn handler(ws: WebSocketUpgrade) -> Response {
 
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
-        if socket.send(message).await.is_err() {
+        // Pings have been answered by the time they are shown.
+        if let Message::Text(_) | Message::Binary(_) = message
+            && socket.send(message).await.is_err()
+        {
             return;
         }
     }

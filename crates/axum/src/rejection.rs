@@ -104,6 +104,8 @@ rejections! {
     InvalidWebSocketVersionHeader, BAD_REQUEST, "`Sec-WebSocket-Version` header did not include '13'";
     /// No `Sec-WebSocket-Key`.
     WebSocketKeyHeaderMissing, BAD_REQUEST, "`Sec-WebSocket-Key` header missing";
+    /// `Sec-WebSocket-Key` is not the base64 of 16 bytes (RFC 6455 §4.2.1). Not one of axum's, which takes any.
+    InvalidWebSocketKeyHeader, BAD_REQUEST, "`Sec-WebSocket-Key` header is not the base64 of 16 bytes";
     /// `Sec-WebSocket-Extensions` is not a list of extensions (RFC 6455 §9.1). Not one of axum's, which has none.
     InvalidWebSocketExtensionsHeader, BAD_REQUEST, "`Sec-WebSocket-Extensions` header is not a list of extensions";
     /// The connection cannot be upgraded, as with HTTP/1.0.

@@ -21,8 +21,9 @@ use wirefan_tokio::{Config, DeflateConfig, Role, WebSocketStream};
 use crate::WebSocket;
 use crate::rejection::{
     ConnectionNotUpgradable, InvalidConnectionHeader, InvalidProtocolPseudoheader,
-    InvalidUpgradeHeader, InvalidWebSocketExtensionsHeader, InvalidWebSocketVersionHeader,
-    MethodNotConnect, MethodNotGet, WebSocketKeyHeaderMissing, WebSocketUpgradeRejection,
+    InvalidUpgradeHeader, InvalidWebSocketExtensionsHeader, InvalidWebSocketKeyHeader,
+    InvalidWebSocketVersionHeader, MethodNotConnect, MethodNotGet, WebSocketKeyHeaderMissing,
+    WebSocketUpgradeRejection,
 };
 
 /// Extracts what a WebSocket needs from a request; return what [`on_upgrade`](Self::on_upgrade) gives.
@@ -174,8 +175,13 @@ impl<S: Send + Sync> FromRequestParts<S> for WebSocketUpgrade {
             if !has_element(headers, header::UPGRADE, "websocket") {
                 return Err(InvalidUpgradeHeader.into());
             }
-            let key = headers.get(header::SEC_WEBSOCKET_KEY);
-            Some(key.ok_or(WebSocketKeyHeaderMissing)?.clone())
+            let mut keys = headers.get_all(header::SEC_WEBSOCKET_KEY).into_iter();
+            let key = keys.next().ok_or(WebSocketKeyHeaderMissing)?;
+            // RFC 6455 §11.3.1: it does not come twice.
+            if !is_key(key) || keys.next().is_some() {
+                return Err(InvalidWebSocketKeyHeader.into());
+            }
+            Some(key.clone())
         } else {
             if parts.method != Method::CONNECT {
                 return Err(MethodNotConnect.into());
@@ -226,6 +232,13 @@ fn names_websocket(parts: &Parts) -> bool {
 #[cfg(not(feature = "http2"))]
 fn names_websocket(_: &Parts) -> bool {
     false
+}
+
+/// RFC 6455 §4.2.1: the base64 of 16 bytes, which is 22 digits and two signs that fill up.
+fn is_key(value: &HeaderValue) -> bool {
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let digits = value.as_bytes().strip_suffix(b"==");
+    digits.is_some_and(|digits| digits.len() == 22 && digits.iter().all(is_digit))
 }
 
 /// The elements of a list, over all lines with this name.

@@ -202,6 +202,19 @@ async fn what_is_no_request_for_a_websocket_is_answered_as_axum_does() {
         ("keep-alive, Upgrade", "keep-alive", "400 "),
         ("Version: 13", "Version: 8", "400 "),
         ("Sec-WebSocket-Key", "Other", "400 "),
+        // 22 digits are 16 bytes, no fewer and no more, and the last four bits may be anything.
+        ("dGhlIHNhbXBsZSBub25jZQ==", "", "400 "),
+        ("ZQ==", "ZR==", "101 "),
+        ("ZQ==", "==", "400 "),
+        ("ZQ==", "ZWE=", "400 "),
+        ("ZQ==", "ZWFhZQ==", "400 "),
+        ("ZQ==", "-_==", "400 "),
+        ("dGhl", "d=hl", "400 "),
+        (
+            "Sec-WebSocket-Version",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version",
+            "400 ",
+        ),
         (
             "Host: a",
             "Host: a\r\nSec-WebSocket-Extensions: a;;",

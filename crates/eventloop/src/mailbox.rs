@@ -106,6 +106,10 @@ impl<N> Mailbox<N> {
         if queue.bytes >= self.limit {
             return Err(MailboxFull);
         }
+        if queue.ended {
+            // Nobody wants it any more. It is dropped outside of the lock: its end may have something to say to us.
+            return Ok(());
+        }
         queue.push(mail);
         drop(queue);
         self.wake();
@@ -127,15 +131,24 @@ impl<N> Mailbox<N> {
     /// The worker ends, unless it has been handed a connection meanwhile; returns whether it does.
     pub(crate) fn end(&self) -> bool {
         let mut queue = self.lock();
-        queue.ended = !queue
-            .mail
-            .iter()
-            .any(|mail| matches!(mail, Mail::Accepted(..)));
-        if queue.ended {
-            queue.mail = Vec::new();
-            queue.bytes = 0;
+        let has_arrivals = (queue.mail.iter()).any(|mail| matches!(mail, Mail::Accepted(..)));
+        if has_arrivals {
+            return false;
         }
-        queue.ended
+        let rest = queue.end();
+        drop(queue);
+        drop(rest);
+        true
+    }
+
+    /// The worker is gone, whatever lies here; returns the workers that wait for room.
+    fn abandon(&self) -> Vec<u16> {
+        let mut queue = self.lock();
+        let rest = queue.end();
+        let waiting = core::mem::take(&mut queue.waiting);
+        drop(queue);
+        drop(rest);
+        waiting
     }
 
     /// Puts in what `worker` has collected in a turn. It is taken in any case; `false`: the mailbox is over its limit,
@@ -194,10 +207,31 @@ impl<N> Queue<N> {
         room
     }
 
+    /// Takes no more; returns what lies in it, to be dropped outside of the lock.
+    fn end(&mut self) -> Vec<Mail<N>> {
+        self.ended = true;
+        self.bytes = 0;
+        core::mem::take(&mut self.mail)
+    }
+
     fn push(&mut self, mail: Mail<N>) {
         if !self.ended {
             self.bytes += mail.weight();
             self.mail.push(mail);
+        }
+    }
+}
+
+/// A worker's hold on its mailbox. Where the worker's thread ends in a panic, nobody is left to wait for it.
+pub(crate) struct Tenancy<N> {
+    pub(crate) mailboxes: Arc<[Arc<Mailbox<N>>]>,
+    pub(crate) worker: u16,
+}
+
+impl<N> Drop for Tenancy<N> {
+    fn drop(&mut self) {
+        for waiting in self.mailboxes[usize::from(self.worker)].abandon() {
+            self.mailboxes[usize::from(waiting)].wake();
         }
     }
 }
@@ -226,6 +260,7 @@ impl<N> fmt::Debug for Mailbox<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Weak;
     use std::sync::atomic::AtomicUsize;
 
     fn mailbox(limit: usize) -> (Mailbox<u8>, Arc<AtomicUsize>) {
@@ -276,5 +311,49 @@ mod tests {
         assert_eq!(mailbox.take(&mut mail), [3]);
         assert_eq!(mail.len(), 3);
         assert!(mailbox.take(&mut mail).is_empty());
+    }
+
+    /// Counts those whose end comes while nobody holds the lock.
+    struct Guest(Weak<Mailbox<Self>>, Arc<AtomicUsize>);
+
+    impl Drop for Guest {
+        fn drop(&mut self) {
+            if (self.0.upgrade()).is_some_and(|mailbox| mailbox.queue.try_lock().is_ok()) {
+                self.1.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
+    #[test]
+    fn mail_that_nobody_reads_is_dropped_outside_of_the_lock() {
+        for in_order in [true, false] {
+            let (mailbox, count) = (Arc::new(Mailbox::new(1000, || {})), Arc::default());
+            let guest = || Mail::Note(Guest(Arc::downgrade(&mailbox), Arc::clone(&count)));
+            assert!(mailbox.insist(guest()).is_none());
+            assert!(!mailbox.deliver(7, &mut vec![publish(2000)]));
+            if in_order {
+                assert!(mailbox.end());
+            } else {
+                assert_eq!(mailbox.abandon(), [7]);
+            }
+            assert_eq!(count.load(Ordering::SeqCst), 1);
+            assert_eq!(mailbox.offer(guest()), Ok(()));
+            assert_eq!(count.load(Ordering::SeqCst), 2);
+            assert!(mailbox.insist(guest()).is_some());
+            assert!(mailbox.deliver(7, &mut vec![publish(2000)]));
+        }
+    }
+
+    #[test]
+    fn a_worker_that_panics_keeps_nobody_waiting() {
+        let ((one, _), (other, wakes)) = (mailbox(1000), mailbox(1000));
+        let mailboxes: Arc<[_]> = [one, other].map(Arc::new).into();
+        assert!(!mailboxes[0].deliver(1, &mut vec![publish(2000)]));
+        drop(Tenancy {
+            mailboxes: Arc::clone(&mailboxes),
+            worker: 0,
+        });
+        assert_eq!(wakes.load(Ordering::SeqCst), 1);
+        assert!(mailboxes[0].has_room(1));
     }
 }

@@ -19,7 +19,7 @@ use crate::endpoint::{Endpoint, ListenAddr};
 use crate::event_loop::{EventLoop, HandOut, MAILBOX};
 use crate::limits::{Admission, Limits};
 use crate::listener::{self, CAN_SHARE, SocketOptions};
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mailbox, Tenancy};
 use crate::policy::{Policies, Policy};
 use crate::remote::{Remote, WorkerInfo};
 use crate::settings::{Backpressure, Settings};
@@ -378,9 +378,15 @@ impl ServerBuilder {
                 mailboxes: Arc::clone(&shared.mailboxes),
                 next: 0,
             });
+            let tenancy = Tenancy {
+                mailboxes: Arc::clone(&shared.mailboxes),
+                worker: index,
+            };
             let thread = thread::Builder::new()
                 .name(format!("wirefan-{index}"))
                 .spawn(move || {
+                    // It ends behind the worker, also where the handler panics.
+                    let _tenancy = tenancy;
                     let start = Instant::now();
                     let worker = Worker::new(index, make(info), shared, Millis(0));
                     EventLoop::new(poll, worker, listeners, hand_out, start)?.run()

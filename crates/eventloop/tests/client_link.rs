@@ -4,10 +4,10 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -357,6 +357,25 @@ fn a_ping_of_ones_own_is_answered_with_its_payload() {
     assert_eq!(watched.link.ping(b""), Err(SendError::AfterClose));
 }
 
+/// Answers a request for a WebSocket.
+fn open_by_hand(stream: &mut TcpStream) {
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|len| len == 1) {
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).expect("a head");
+    let key = head.split_once("Sec-WebSocket-Key: ").expect("a key").1;
+    let key = accept_key(&key.as_bytes()[..24]);
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {}\r\n\r\n",
+        str::from_utf8(&key).expect("text")
+    );
+    let _ = stream.write_all(answer.as_bytes());
+}
+
 /// Its server opens the connection and says nothing any more, not even a pong.
 #[test]
 fn a_server_that_has_died_is_noticed_by_its_silence() {
@@ -365,20 +384,7 @@ fn a_server_that_has_died_is_noticed_by_its_silence() {
     thread::spawn(move || {
         let mut silent = Vec::new();
         while let Ok((mut stream, _)) = listener.accept() {
-            let mut head = Vec::new();
-            let mut byte = [0];
-            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|len| len == 1) {
-                head.push(byte[0]);
-            }
-            let head = String::from_utf8(head).expect("a head");
-            let key = head.split_once("Sec-WebSocket-Key: ").expect("a key").1;
-            let key = accept_key(&key.as_bytes()[..24]);
-            let answer = format!(
-                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                 Sec-WebSocket-Accept: {}\r\n\r\n",
-                str::from_utf8(&key).expect("text")
-            );
-            let _ = stream.write_all(answer.as_bytes());
+            open_by_hand(&mut stream);
             silent.push(stream);
         }
     });
@@ -396,6 +402,93 @@ fn a_server_that_has_died_is_noticed_by_its_silence() {
         .expect("an orderly end");
     let (_, cause) = watched.until_gave_up();
     assert_eq!(cause, CloseCause::Shutdown);
+}
+
+/// Its server has closed and does not end the connection: when the loop does, there is no next try to be told of.
+#[test]
+fn a_loop_that_shuts_down_while_a_link_is_being_closed_gives_it_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let mut timeouts = Timeouts::default();
+    timeouts.close = Duration::from_secs(3600);
+    let links = Links::start(Client::builder().timeouts(timeouts)).expect("a loop");
+    let watched = watch(|on_event| links.open(to(addr, "/"), soon(), on_event));
+    let (mut stream, _) = listener.accept().expect("a connection");
+    open_by_hand(&mut stream);
+    stream.write_all(&[0x88, 2, 3, 0xe9]).expect("a Close");
+    // Its first message, and the Close in return.
+    let mut answer = [0; (2 + 4 + 5) + (2 + 4 + 2)];
+    stream.read_exact(&mut answer).expect("an answer");
+    watched.opens();
+    links
+        .shutdown(Duration::from_millis(100))
+        .expect("an orderly end");
+    let (lost, cause) = watched.until_gave_up();
+    let (code, reason) = (Some(CloseCode::GOING_AWAY), "".into());
+    assert_eq!(
+        (lost, &cause),
+        (0, &CloseCause::PeerClosed { code, reason })
+    );
+    assert_eq!(watched.link.wait(), cause);
+}
+
+#[test]
+fn a_callback_that_panics_ends_every_link_of_its_loop() {
+    let server = server(|_| Decision::accept(String::new()));
+    let links = Links::start(Client::builder()).expect("a loop");
+    let opened = watch(|on_event| links.open(to(server.addr, "/"), soon(), on_event));
+    opened.opens();
+    assert_eq!(opened.text(), "first");
+    let later = to(server.addr, "/").after(Duration::from_secs(3600));
+    let waits = watch(|on_event| links.open(later, soon(), on_event));
+    waits.link.send("never").expect("room");
+    let panics = links.open(to(server.addr, "/"), soon(), |_, _| panic!("as it is to"));
+    // Some of these are opened before the loop has ended, and some afterwards.
+    let late: Vec<Watched> = (0..100)
+        .map(|_| watch(|on_event| links.open(to(server.addr, "/"), soon(), on_event)))
+        .collect();
+    let (tell, ended) = mpsc::channel();
+    let all = [&opened.link, &waits.link, &panics];
+    for link in all.into_iter().chain(late.iter().map(|late| &late.link)) {
+        let (link, tell) = (link.clone(), tell.clone());
+        thread::spawn(move || tell.send(link.wait()));
+    }
+    for _ in 0..103 {
+        let cause = ended.recv_timeout(PATIENCE).expect("a link goes on");
+        assert_eq!(cause, CloseCause::Shutdown);
+    }
+    assert!(!opened.link.is_open());
+    assert_eq!(opened.link.ping(b""), Err(SendError::AfterClose));
+    assert!(opened.link.close(CloseCode::NORMAL, "").is_ok());
+    let refused = opened.link.send("too late");
+    assert!(refused.is_err_and(|full| full.ended));
+    let counts = waits.link.counts();
+    assert_eq!((counts.waiting, counts.dropped), (0, 1));
+    // What a link had to call is gone too.
+    until("the callback is dropped", || {
+        matches!(waits.seen.try_recv(), Err(TryRecvError::Disconnected))
+    });
+    assert!(links.shutdown(PATIENCE).is_err());
+}
+
+/// The last event of all comes when the link has ended already.
+#[test]
+fn a_callback_that_panics_when_it_is_given_up_keeps_nobody_waiting() {
+    let links = Links::start(Client::builder()).expect("a loop");
+    let (tell, ended) = mpsc::channel();
+    let later = to(nobody(), "/").after(Duration::from_secs(3600));
+    let link = links.open(later, soon(), |_, event| {
+        assert!(!matches!(event, LinkEvent::GaveUp { .. }), "as it is to");
+    });
+    let (waits, (begin, begun)) = (link.clone(), mpsc::channel());
+    thread::spawn(move || {
+        let _ = begin.send(());
+        tell.send(waits.wait())
+    });
+    begun.recv_timeout(PATIENCE).expect("a thread");
+    link.close(CloseCode::NORMAL, "").expect("a Close");
+    let cause = ended.recv_timeout(PATIENCE).expect("the link goes on");
+    assert!(matches!(cause, CloseCause::WeClosed { .. }), "{cause}");
 }
 
 /// The queue stands in for the backlog, too: a server that does not read is not sent more than it should be.

@@ -446,6 +446,13 @@ fn the_request_is_what_was_asked_for() {
     ];
     let client = connect(&[&args[..], &["--bearer-token-file", &token]].concat(), b"");
     client.is(0, "me: too|https://a.example|Bearer s3cret\n", "");
+    // Nobody is asked without it, let alone again and again.
+    for missing in [env!("CARGO_TARGET_TMPDIR"), "/there/is/none"] {
+        let token = ["--bearer-token-file", missing, "--reconnect"];
+        let client = connect(&[&args[..], &token].concat(), b"");
+        client.is(1, "", missing);
+        assert_eq!(client.stderr.lines().count(), 1, "{client:?}");
+    }
     let user = who.replace("ws://", "ws://ann:pass@");
     let client = connect(&[&user, "--count", "1"], b"");
     client.is(0, "||Basic YW5uOnBhc3M=\n", "connected");

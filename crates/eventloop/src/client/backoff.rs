@@ -21,7 +21,8 @@ pub struct Backoff {
     pub cap: Duration,
     /// A connection that was open for so long is as good as a new beginning. Default: 60 s.
     pub stable: Duration,
-    /// Failures in a row after which it is given up; `None`: never. Default: `None`.
+    /// How often it is tried again in a row, without a connection that was open for [`stable`](Self::stable) in between;
+    /// `None`: for ever. Default: `None`.
     pub max_failures: Option<u32>,
     /// The longest `Retry-After` that is honoured; what is longer is taken for this. Default: 1 hour.
     pub max_retry_after: Duration,
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_given_up_after_so_many_failures_in_a_row() {
+    fn it_is_tried_again_so_many_times_in_a_row() {
         let backoff = Backoff {
             max_failures: Some(2),
             ..Backoff::default()

@@ -105,6 +105,24 @@ impl Course {
     }
 }
 
+/// A link whose loop is no more, as where a callback has panicked, has ended: nobody is to wait for it in vain. A course
+/// is never dropped while the state of its link is locked.
+impl Drop for Course {
+    fn drop(&mut self) {
+        let shared = &self.link.shared;
+        {
+            let mut state = shared.lock();
+            if state.ended.is_none() {
+                state.queue.drop_all();
+                state.open = false;
+                state.ended = Some(CloseCause::Shutdown);
+            }
+        }
+        // In any case: it may be `GaveUp` at which the callback has panicked.
+        shared.changed.notify_all();
+    }
+}
+
 impl fmt::Debug for Course {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Course").finish_non_exhaustive()
@@ -196,7 +214,8 @@ impl Handler for Linker {
             state.closing
         };
         let verdict = course.reconnect.verdict;
-        let stays = closing || cause == CloseCause::Shutdown;
+        // A loop that is leaving dials no more, whatever the cause.
+        let stays = closing || ctx.core.leaving || cause == CloseCause::Shutdown;
         let wait = if stays || verdict(&cause) == Verdict::StayAway {
             None
         } else {

@@ -119,7 +119,8 @@ pub struct Link {
 impl Link {
     /// Opens a link on a loop that all links of this process share, with the keep-alive pings of
     /// [`Timeouts::default`](crate::Timeouts). `on_event` is called on its thread and must not block: the other links wait
-    /// meanwhile.
+    /// meanwhile. Where it panics the loop ends, and with it all of its links and those that are opened later, with
+    /// [`CloseCause::Shutdown`] and without [`LinkEvent::GaveUp`].
     ///
     /// # Errors
     ///
@@ -214,6 +215,7 @@ impl Link {
     }
 
     /// Waits until the link has ended, and tells how its last connection or try did. Not to be called from `on_event`.
+    /// Where a callback has panicked it is [`CloseCause::Shutdown`].
     pub fn wait(&self) -> CloseCause {
         let mut state = self.shared.lock();
         loop {
@@ -238,8 +240,9 @@ impl Link {
     fn note(&self, order: Order) {
         if let Some(mailbox) = self.remote.mailboxes.first() {
             let note = Note(Arc::clone(&self.shared), order);
-            // There is at most one of each kind on its way, but for pings, which the caller bounds.
-            let _ = mailbox.insist(Mail::Note(note));
+            // There is at most one of each kind on its way, but for pings, which the caller bounds. A loop that has ended
+            // refuses it: a course in it is dropped here, which ends the link, and no other order is missed.
+            drop(mailbox.insist(Mail::Note(note)));
         }
     }
 }

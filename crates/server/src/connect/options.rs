@@ -60,21 +60,21 @@ pub(crate) struct Connect {
 
     /// How long to go on once everything is sent; `forever`: until the server closes [default: 1s; 10s with --count or -x]
     ///
-    /// Where --count or -x wait for messages and fewer have come by then, the exit code is 5.
+    /// This is for scripts; at a terminal it is you who closes. Where --count or -x wait for messages and fewer have come by then, the exit code is 5.
     #[arg(long, value_name = "TIME", value_parser = Wait::parse, help_heading = "Scripts")]
     wait: Option<Wait>,
 
-    /// Write one JSON object a line for each event: open, message, pong, lost, close, error
+    /// Write one JSON object a line for each event: connecting, open, message, pong, lost, close, error
     ///
     /// Texts are in `text`, binary messages in `base64`; docs/connect.md has the fields.
     #[arg(long, help_heading = "Scripts")]
     pub(crate) json: bool,
 
-    /// Send lines as binary messages, of any bytes
+    /// In a script: send lines as binary messages, of any bytes
     #[arg(long, help_heading = "Scripts")]
     pub(crate) binary_lines: bool,
 
-    /// Messages end with a NUL byte instead of a newline, on stdin and stdout
+    /// In a script: messages end with a NUL byte instead of a newline, on stdin and stdout
     ///
     /// For messages that have newlines in them, as find -print0 and xargs -0 do.
     #[arg(short = '0', long, conflicts_with = "json", help_heading = "Scripts")]
@@ -96,7 +96,7 @@ pub(crate) struct Connect {
     ///
     /// Other users of the machine can read a command line, but not this file.
     #[arg(long, value_name = "FILE", help_heading = "Handshake")]
-    bearer_token_file: Option<PathBuf>,
+    pub(crate) bearer_token_file: Option<PathBuf>,
 
     /// Follow so many redirections, never from wss:// to ws://
     #[arg(
@@ -146,7 +146,7 @@ pub(crate) struct Connect {
     #[arg(long, help_heading = "Connection")]
     pub(crate) reconnect: bool,
 
-    /// Give up after so many failures in a row [default: never]
+    /// Try again at most so many times in a row, without a minute of connection in between [default: no limit]
     #[arg(
         long,
         value_name = "N",
@@ -287,6 +287,17 @@ impl Connect {
         }
     }
 
+    /// Whether the environment names a proxy for this URL, and nobody has said whether to use it.
+    pub(crate) fn leaves_proxy(&self, get: impl Fn(&str) -> Option<String>) -> bool {
+        let is_set = |name: &str| get(name).is_some_and(|value| !value.is_empty());
+        let own = match self.is_secure() {
+            true => ["HTTPS_PROXY", "https_proxy"],
+            false => ["HTTP_PROXY", "http_proxy"],
+        };
+        let any = ["ALL_PROXY", "all_proxy"];
+        self.proxy.is_none() && own.into_iter().chain(any).any(is_set)
+    }
+
     fn is_secure(&self) -> bool {
         let scheme = self.url.get(..6).unwrap_or_default();
         scheme.eq_ignore_ascii_case("wss://")
@@ -397,6 +408,26 @@ mod tests {
         ] {
             let connect = connect(args);
             assert_eq!((connect.wanted(), connect.patience()), (wanted, patience));
+        }
+    }
+
+    #[test]
+    fn a_proxy_of_the_environment_is_left_out_unless_it_is_asked_for() {
+        for (args, set, leaves) in [
+            (&["ws://a"][..], "", false),
+            (&["ws://a"], "HTTP_PROXY", true),
+            (&["ws://a"], "http_proxy", true),
+            (&["ws://a"], "HTTPS_PROXY", false),
+            (&["ws://a"], "all_proxy", true),
+            (&["wss://a"], "https_proxy", true),
+            (&["wss://a"], "HTTP_PROXY", false),
+            (&["wss://a"], "ALL_PROXY", true),
+            (&["wss://a", "--proxy", "env"], "ALL_PROXY", false),
+        ] {
+            let get =
+                |value: &'static str| move |name: &str| (name == set).then(|| value.to_owned());
+            assert_eq!(connect(args).leaves_proxy(get("http://p:1")), leaves);
+            assert!(!connect(args).leaves_proxy(get("")), "{set} is empty");
         }
     }
 

@@ -10,7 +10,7 @@ use wirefan_protocol::CloseCode;
 pub(crate) enum Outcome {
     /// Closed by us, or by the server with 1000 or without a code.
     Normal,
-    /// We could not go on.
+    /// We could not go on, or not even begin.
     Failed,
     /// What was asked for cannot be sent.
     Usage,
@@ -35,6 +35,8 @@ impl Outcome {
             CloseCause::Dial(why) => match why {
                 DialError::Url(_) | DialError::NoTls | DialError::InvalidRequest(_) => Self::Usage,
                 DialError::Timeout(_) => Self::TimedOut,
+                // The file of the token cannot be read.
+                DialError::Prepare(_) => Self::Failed,
                 _ => Self::NotOpened,
             },
             _ => Self::Abnormal,
@@ -61,8 +63,20 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// What to do about it, where that is known.
-pub(crate) fn advice(cause: &CloseCause) -> Option<&'static str> {
+/// What to do about it, where that is known. `leaves_proxy`: the environment names a proxy that was not asked for.
+pub(crate) fn advice(cause: &CloseCause, leaves_proxy: bool) -> Option<String> {
+    let is_out_of_reach = matches!(
+        cause,
+        CloseCause::Dial(DialError::Connect { .. } | DialError::Resolve(_) | DialError::Timeout(_))
+    );
+    let by_proxy = (leaves_proxy && is_out_of_reach)
+        .then_some("--proxy env goes through the proxy of the environment");
+    let advice: Vec<&str> = by_proxy.into_iter().chain(known(cause)).collect();
+    (!advice.is_empty()).then(|| advice.join("; "))
+}
+
+/// The same, of the cause alone.
+fn known(cause: &CloseCause) -> Option<&'static str> {
     match cause {
         CloseCause::Dial(why) => match why {
             DialError::Connect { .. } => Some("is the server running, and is this its port?"),
@@ -116,6 +130,7 @@ mod tests {
             (peer(None), 0),
             (CloseCause::Dial(DialError::Url(UrlError::Host)), 2),
             (CloseCause::Dial(DialError::Ended), 3),
+            (CloseCause::Dial(DialError::Prepare("no file".into())), 1),
             (peer(Some(1001)), 4),
             (peer(Some(4000)), 4),
             (CloseCause::Lost, 4),
@@ -125,5 +140,28 @@ mod tests {
             assert_eq!(Outcome::of(&cause).code(), code, "{cause}");
         }
         assert_eq!(Outcome::Signal(2).code(), 130);
+    }
+
+    #[test]
+    fn a_proxy_that_is_left_out_is_told_of_where_it_may_be_the_reason() {
+        let phase = wirefan_eventloop::client::DialPhase::Connect;
+        let connect = DialError::Connect {
+            addr: ([127, 0, 0, 1], 1).into(),
+            kind: std::io::ErrorKind::ConnectionRefused,
+        };
+        let tells = |why: DialError, leaves_proxy| {
+            advice(&CloseCause::Dial(why), leaves_proxy)
+                .is_some_and(|it| it.contains("--proxy env"))
+        };
+        for why in [
+            connect,
+            DialError::Timeout(phase),
+            DialError::Resolve("".into()),
+        ] {
+            assert!(tells(why.clone(), true), "{why}");
+            assert!(!tells(why.clone(), false), "{why}");
+        }
+        assert!(!tells(DialError::Ended, true));
+        assert_eq!(advice(&CloseCause::Lost, true), None);
     }
 }

@@ -46,6 +46,7 @@ pub(crate) struct Output {
     timestamps: bool,
     verbose: bool,
     quiet: bool,
+    leaves_proxy: bool,
 }
 
 enum Form {
@@ -100,6 +101,7 @@ impl Output {
             timestamps: options.timestamps,
             verbose: options.verbose,
             quiet: options.quiet,
+            leaves_proxy: options.leaves_proxy(|name| std::env::var(name).ok()),
         }
     }
 
@@ -232,7 +234,7 @@ impl Output {
             cause => cause.to_string(),
         };
         text = visible::line(&text);
-        if let Some(advice) = outcome::advice(cause) {
+        if let Some(advice) = outcome::advice(cause, self.leaves_proxy) {
             text += &format!(" ({advice})");
         }
         if let CloseCause::Dial(why) = cause

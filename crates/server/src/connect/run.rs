@@ -1,6 +1,8 @@
 //! [`run`]: from options to a link, a session and an exit code.
 
+use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -20,6 +22,9 @@ use super::session::{Inbox, Plan, Session};
 pub(crate) fn run(options: &Connect) -> Result<ExitCode, String> {
     let dial = options.dial().map_err(|error| error.to_string())?;
     let dial = with_tls(dial, options).map_err(|error| error.to_string())?;
+    if let Some(path) = &options.bearer_token_file {
+        check(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
     let system = |error: io::Error| format!("cannot start: {error}");
     let builder = Client::builder()
         .timeouts(timeouts(options.ping_interval))
@@ -53,6 +58,15 @@ pub(crate) fn run(options: &Connect) -> Result<ExitCode, String> {
         places: taken,
     };
     Ok(Session::new(link, inbox, output, plan).run().into())
+}
+
+/// Fails where a file cannot be read: with `--reconnect` it would be waited for for ever. A pipe can be read only once.
+fn check(path: &Path) -> io::Result<()> {
+    let kind = fs::metadata(path)?;
+    if kind.is_file() || kind.is_dir() {
+        fs::read_to_string(path)?;
+    }
+    Ok(())
 }
 
 /// Sends what was asked for, or has stdin sent.

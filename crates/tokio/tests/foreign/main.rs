@@ -1,8 +1,11 @@
-//! 10,000 random messages with Python's `websockets` at the other end, byte for byte, in both roles, with compression and
-//! without. It is installed by the test itself; where Python is missing the test says that it was skipped, and why.
+//! 10,000 random messages with Python's `websockets` at the other end, byte for byte, in both roles, through hyper too, with
+//! compression and without. It is installed by the test itself; where Python is missing the test says that it was skipped, and why.
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../../examples/hyper_upgrade.rs"]
+#[allow(dead_code, reason = "an example has a main")]
+mod hyper_upgrade;
 #[path = "../../../server/tests/foreign/install.rs"]
 #[allow(dead_code, reason = "only Python is wanted here")]
 mod install;
@@ -52,17 +55,39 @@ async fn websockets_of_pypi_as_a_client_gets_everything_back() {
                 .unwrap();
             echo(socket, in_reads).await.unwrap();
         });
-        tokio::task::spawn_blocking(move || {
-            let mut python = python().unwrap();
-            python
-                .arg(script("echo_random.py"))
-                .args(["client", &url, word]);
-            succeeds(python);
-        })
-        .await
-        .unwrap();
+        converses(url, word).await;
         soon(serving).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn websockets_of_pypi_gets_everything_back_through_hyper() {
+    if or_skip(python()).is_none() {
+        return;
+    }
+    for (deflate, word) in modes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let config = config(deflate);
+        let serving = tokio::spawn(async move {
+            let (socket, _) = listener.accept().await.unwrap();
+            hyper_upgrade::serve(socket, config).await.unwrap();
+        });
+        converses(url, word).await;
+        soon(serving).await.unwrap();
+    }
+}
+
+/// Has Python send its messages there, and wants each of them back.
+async fn converses(url: String, compression: &'static str) {
+    let conversation = move || {
+        let mut python = python().unwrap();
+        python
+            .arg(script("echo_random.py"))
+            .args(["client", &url, compression]);
+        succeeds(python);
+    };
+    tokio::task::spawn_blocking(conversation).await.unwrap();
 }
 
 #[tokio::test]
