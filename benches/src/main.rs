@@ -256,12 +256,12 @@ fn compare(options: &Compare) -> Result<(), Error> {
     } else {
         (options.rounds.into(), options.seconds)
     };
-    let whole = options.rows.is_empty() && options.peers.is_empty() && rounds >= report::ROUNDS;
     let (home, mut runner) = prepare(seconds)?;
     let (programs, left_out) = install(&home, &peers);
     let machine = machine::describe();
     // A part of the table, or a hasty one, is not to replace the whole one.
-    let whole = whole && left_out.is_empty();
+    let complete = options.rows.is_empty() && options.peers.is_empty() && left_out.is_empty();
+    let whole = complete && rounds >= report::ROUNDS;
     let results = measure(&mut runner, &rows, &programs, rounds)?;
     let judged = if rounds >= report::ROUNDS {
         judge(&mut runner, &rows, &programs)?

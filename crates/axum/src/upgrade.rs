@@ -15,7 +15,7 @@ use http::request::Parts;
 use http::{Method, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use wirefan_protocol::handshake::{accept_key, negotiate};
+use wirefan_protocol::handshake::{accept_key, negotiate, parse_key};
 use wirefan_tokio::{Config, DeflateConfig, Role, WebSocketStream};
 
 use crate::WebSocket;
@@ -178,7 +178,7 @@ impl<S: Send + Sync> FromRequestParts<S> for WebSocketUpgrade {
             let mut keys = headers.get_all(header::SEC_WEBSOCKET_KEY).into_iter();
             let key = keys.next().ok_or(WebSocketKeyHeaderMissing)?;
             // RFC 6455 §11.3.1: it does not come twice.
-            if !is_key(key) || keys.next().is_some() {
+            if parse_key(key.as_bytes()).is_none() || keys.next().is_some() {
                 return Err(InvalidWebSocketKeyHeader.into());
             }
             Some(key.clone())
@@ -232,13 +232,6 @@ fn names_websocket(parts: &Parts) -> bool {
 #[cfg(not(feature = "http2"))]
 fn names_websocket(_: &Parts) -> bool {
     false
-}
-
-/// RFC 6455 §4.2.1: the base64 of 16 bytes, which is 22 digits and two signs that fill up.
-fn is_key(value: &HeaderValue) -> bool {
-    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-    let digits = value.as_bytes().strip_suffix(b"==");
-    digits.is_some_and(|digits| digits.len() == 22 && digits.iter().all(is_digit))
 }
 
 /// The elements of a list, over all lines with this name.

@@ -33,8 +33,16 @@ pub(super) fn client_key(seed: &[u8; 32]) -> [u8; 24] {
 
 /// The value of a `Sec-WebSocket-Key` if it is the base64 of 16 bytes (RFC 6455 §4.2.1).
 ///
-/// 22 characters hold 132 bits, and the last four may be anything: the example in §4.1 itself has one of them set.
-pub(super) fn parse_key(value: &[u8]) -> Option<[u8; 24]> {
+/// For servers that speak HTTP with something else, before [`accept_key`]. 22 characters hold 132 bits, and the last four
+/// may be anything: the example in §4.1 itself has one of them set.
+///
+/// ```
+/// use wirefan_protocol::handshake::parse_key;
+///
+/// assert!(parse_key(b"dGhlIHNhbXBsZSBub25jZQ==").is_some());
+/// assert!(parse_key(b"c2hvcnQ=").is_none());
+/// ```
+pub fn parse_key(value: &[u8]) -> Option<[u8; 24]> {
     let key: [u8; 24] = value.try_into().ok()?;
     let (digits, padding) = key.split_at(22);
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');

@@ -24,7 +24,7 @@ pub use bad_response::BadResponse;
 pub use client::{Answer, ClientHandshake};
 pub use client_request::{ClientRequest, InvalidRequest};
 pub use head::HeadError;
-pub use key::accept_key;
+pub use key::{accept_key, parse_key};
 pub use reply::{AnswerError, Reply};
 pub use request::{Accept, HeldRequest, Request};
 pub use response::Response;
