@@ -12,7 +12,9 @@ const LEN: usize = 16 * 1024;
 /// What a client gets, to the last message or its end, who begins to read when all has been published.
 fn read_late(args: &[&str]) -> (Vec<usize>, Option<Received>) {
     let args = [
-        &["broadcast", "--workers", "1", "--ping-interval", "0"],
+        &["broadcast", "--workers", "1", "--ping-interval", "0"][..],
+        // Who is closed has to be told, however long it takes to publish all of it.
+        &["--close-timeout", "5m"],
         args,
     ]
     .concat();
