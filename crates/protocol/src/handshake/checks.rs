@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use super::grammar::{is_authority, is_origin, is_target, is_token_list, list_has};
 use super::head::{HeaderLines, HeaderRoom};
 use super::key::parse_key;
+use super::request::Noted;
 use super::{BadRequest, HeadError, Request};
 use crate::Config;
 use crate::deflate::is_extension_list;
@@ -57,6 +58,11 @@ pub(super) fn check<'a>(
             method,
             target,
             lines,
+            noted: Noted {
+                host: fields.host.text(),
+                origin: fields.origin.text(),
+                offers_protocols: fields.names_protocols,
+            },
             body: &[],
             key,
         },
@@ -89,6 +95,13 @@ impl<'h> Single<'h> {
             Self::Once(_) | Self::Repeated => Self::Repeated,
         };
     }
+
+    fn text(self) -> Option<&'h str> {
+        match self {
+            Self::Once(value) => str::from_utf8(value).ok(),
+            Self::Missing | Self::Repeated => None,
+        }
+    }
 }
 
 /// What the checks need of the headers.
@@ -97,6 +110,7 @@ struct Fields<'h> {
     origin: Single<'h>,
     key: Single<'h>,
     version: Single<'h>,
+    names_protocols: bool,
     protocols_are_valid: bool,
     extensions_are_valid: bool,
     names_websocket: bool,
@@ -113,6 +127,7 @@ impl<'h> Fields<'h> {
             origin: Single::Missing,
             key: Single::Missing,
             version: Single::Missing,
+            names_protocols: false,
             protocols_are_valid: true,
             extensions_are_valid: true,
             names_websocket: false,
@@ -142,6 +157,7 @@ impl<'h> Fields<'h> {
         } else if is("sec-websocket-version") {
             self.version.add(value);
         } else if is("sec-websocket-protocol") {
+            self.names_protocols = true;
             self.protocols_are_valid &= is_token_list(value);
         } else if is("sec-websocket-extensions") {
             self.extensions_are_valid &= is_extension_list(value);

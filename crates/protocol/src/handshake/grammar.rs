@@ -7,7 +7,24 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
 }
 
 pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    static TOKEN: [bool; 256] = alphanumeric_or(b"!#$%&'*+-.^_`|~");
+    TOKEN[usize::from(byte)]
+}
+
+/// For each byte, whether it is a letter, a digit or one of these.
+pub(super) const fn alphanumeric_or(others: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
 }
 
 /// A field value that ends neither its line nor its text: no control bytes but tabs (RFC 9110 §5.5).
@@ -76,7 +93,8 @@ pub(super) fn is_authority(value: &[u8]) -> bool {
 }
 
 fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
+    static HOST: [bool; 256] = alphanumeric_or(b"-._~%!$&'()*+,;=");
+    HOST[usize::from(byte)]
 }
 
 /// A path with an optional query, as a `ws` URI has it: no fragment, all of it visible ASCII (RFC 6455 §3).

@@ -219,8 +219,15 @@ impl<'a> HeaderLines<'a> {
 
     /// The values of all lines with this name, in order.
     pub(super) fn values(self, name: &str) -> impl Iterator<Item = &'a [u8]> + use<'a, '_> {
-        self.filter(move |(other, _)| other.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        // Not by name and value: most lines have other names, and are done with when that is seen.
+        self.rest.split(|&byte| byte == b'\n').filter_map(|line| {
+            match line.split_at_checked(name.len())? {
+                (other, [b':', value @ ..]) if other.eq_ignore_ascii_case(name.as_bytes()) => {
+                    Some(value.trim_ascii())
+                }
+                _ => None,
+            }
+        })
     }
 }
 

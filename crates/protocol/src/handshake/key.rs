@@ -4,6 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
+use super::grammar::alphanumeric_or;
+
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 §4.2.2).
@@ -45,7 +47,8 @@ pub(super) fn client_key(seed: &[u8; 32]) -> [u8; 24] {
 pub fn parse_key(value: &[u8]) -> Option<[u8; 24]> {
     let key: [u8; 24] = value.try_into().ok()?;
     let (digits, padding) = key.split_at(22);
-    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    static DIGIT: [bool; 256] = alphanumeric_or(b"+/");
+    let is_digit = |byte: &u8| DIGIT[usize::from(*byte)];
     (padding == b"==" && digits.iter().all(is_digit)).then_some(key)
 }
 

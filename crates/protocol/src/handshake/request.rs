@@ -29,9 +29,31 @@ pub struct Request<'a> {
     pub(super) method: &'a str,
     pub(super) target: &'a str,
     pub(super) lines: HeaderLines<'a>,
+    pub(super) noted: Noted<'a>,
     pub(super) body: &'a [u8],
     /// The key in a request for a WebSocket.
     pub(super) key: Option<[u8; 24]>,
+}
+
+/// What nearly every server asks of a request: noted when it is checked, so that nobody looks through its lines again.
+#[derive(Clone, Copy)]
+pub(super) struct Noted<'a> {
+    pub(super) host: Option<&'a str>,
+    pub(super) origin: Option<&'a str>,
+    /// There are lines that offer subprotocols.
+    pub(super) offers_protocols: bool,
+}
+
+impl<'a> Noted<'a> {
+    fn of(lines: HeaderLines<'a>) -> Self {
+        let value = |name| lines.values(name).next();
+        let text = |name| value(name).and_then(|value| str::from_utf8(value).ok());
+        Self {
+            host: text("host"),
+            origin: text("origin"),
+            offers_protocols: value("sec-websocket-protocol").is_some(),
+        }
+    }
 }
 
 impl<'a> Request<'a> {
@@ -147,7 +169,7 @@ impl<'a> Request<'a> {
     pub fn host(&self) -> Option<&'a str> {
         match grammar::split_absolute(self.target) {
             Some((authority, _)) => Some(authority),
-            None => self.text("host"),
+            None => self.noted.host,
         }
     }
 
@@ -155,7 +177,7 @@ impl<'a> Request<'a> {
     ///
     /// Compare it as a whole. There is one at most: more of them, and bytes that are not ASCII, have been refused.
     pub fn origin(&self) -> Option<&'a str> {
-        self.text("origin")
+        self.noted.origin
     }
 
     /// The value of the first header line with this name, in any case.
@@ -170,8 +192,10 @@ impl<'a> Request<'a> {
 
     /// The subprotocols that are offered, the best one for the client first (RFC 6455 §4.2.1).
     pub fn protocols(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.lines
-            .values("sec-websocket-protocol")
+        let lines = self.noted.offers_protocols.then_some(self.lines);
+        lines
+            .into_iter()
+            .flat_map(|lines| lines.values("sec-websocket-protocol"))
             .flat_map(grammar::list)
             .filter_map(|protocol| str::from_utf8(protocol).ok())
     }
@@ -184,11 +208,6 @@ impl<'a> Request<'a> {
     /// Whether this asks for a WebSocket; if not, it can only be answered with [`respond`](Self::respond).
     pub fn is_websocket(&self) -> bool {
         self.key.is_some()
-    }
-
-    fn text(&self, name: &str) -> Option<&'a str> {
-        self.header(name)
-            .and_then(|value| str::from_utf8(value).ok())
     }
 }
 
@@ -238,6 +257,7 @@ impl HeldRequest {
             method: &self.method,
             target: &self.target,
             lines: HeaderLines::new(&self.lines),
+            noted: Noted::of(HeaderLines::new(&self.lines)),
             body: &self.body,
             key: self.key,
         }
