@@ -1,8 +1,8 @@
 //! The bare loop: whole masked text frames and nothing else. No core can be much faster, and none is as simple; decoding
 //! is measured against it. Used by the micro-benchmarks, and included by `peers/micro`.
 
-/// Hands every text in `read` to `message`, and returns whether there was nothing else.
-pub fn texts(read: &mut [u8], mut message: impl FnMut(&str)) -> bool {
+/// Hands the bytes of every text in `read` to `message`, and returns whether there was nothing else.
+pub fn texts(read: &mut [u8], mut message: impl FnMut(&[u8])) -> bool {
     let mut rest = read;
     while !rest.is_empty() {
         let (head, len) = match *rest {
@@ -21,24 +21,30 @@ pub fn texts(read: &mut [u8], mut message: impl FnMut(&str)) -> bool {
         let Some((payload, behind)) = behind.split_at_mut_checked(len) else {
             return false;
         };
-        unmask(payload, *key);
-        let Ok(text) = core::str::from_utf8(payload) else {
+        if !unmask(payload, *key) && core::str::from_utf8(payload).is_err() {
             return false;
-        };
-        message(text);
+        }
+        message(payload);
         rest = behind;
     }
     true
 }
 
-fn unmask(payload: &mut [u8], key: [u8; 4]) {
+/// Unmasks a payload, and tells whether all of it is ASCII: to read again what has just been written would cost more than
+/// all the rest with short ones.
+fn unmask(payload: &mut [u8], key: [u8; 4]) -> bool {
     let [a, b, c, d] = key;
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     let (words, tail) = payload.as_chunks_mut::<8>();
+    let mut seen = 0;
     for bytes in words {
-        *bytes = (u64::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
+        let plain = u64::from_ne_bytes(*bytes) ^ word;
+        *bytes = plain.to_ne_bytes();
+        seen |= plain;
     }
     for (byte, key) in tail.iter_mut().zip([a, b, c, d, a, b, c]) {
         *byte ^= key;
+        seen |= u64::from(*byte);
     }
+    seen & 0x8080_8080_8080_8080 == 0
 }
