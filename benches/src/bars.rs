@@ -1,7 +1,7 @@
 //! The bar charts of a report, one for each row.
 
 use crate::chart::{self, Bar, Charts, Kind, short};
-use crate::report::{LIMIT, OURS, Report};
+use crate::report::{LIMIT, OURS, Report, TRIAL};
 use crate::rows::Row;
 
 impl Report<'_> {
@@ -32,7 +32,7 @@ impl Report<'_> {
                     },
                     kind: match program.label.as_str() {
                         OURS => Kind::Ours,
-                        LIMIT => Kind::Limit,
+                        LIMIT | TRIAL => Kind::Limit,
                         _ => Kind::Other,
                     },
                 })

@@ -40,11 +40,10 @@ use crate::certificate::Certificate;
 use crate::chart::short;
 use crate::error::Error;
 use crate::peers::{Installed, PEERS, Peer};
-use crate::report::Report;
+use crate::report::{Judged, Report};
 use crate::results::Results;
 use crate::rows::{ROWS, Row};
 use crate::run::Runner;
-use crate::statistics::Summary;
 
 /// Compares WebSocket servers, one process each, by messages for each CPU second of the server.
 #[derive(Debug, Parser)]
@@ -336,21 +335,31 @@ fn measure(
     Ok(results)
 }
 
-/// wirefan and `limit` in the rows with a promise, in pairs: the table's rounds lie minutes apart.
+/// wirefan and what it is judged by in the rows with a promise, in pairs: the table's rounds lie minutes apart.
 fn judge(
     runner: &mut Runner,
     rows: &[&'static Row],
     programs: &[Installed],
-) -> Result<Vec<(&'static str, Summary)>, Error> {
+) -> Result<Vec<Judged>, Error> {
     let named = |name: &str| programs.iter().find(|program| program.label == name);
-    let (Some(ours), Some(limit)) = (named(report::OURS), named(report::LIMIT)) else {
+    let Some(ours) = named(report::OURS) else {
         return Ok(Vec::new());
     };
     let mut judged = Vec::new();
     for row in rows {
-        if row.promise.is_some() && !row.is_about_memory() {
-            let found = head2head::measure(runner, ours, limit, row, head2head::PAIRS)?;
-            judged.extend(found.map(|summary| (row.name, summary)));
+        if row.promise.is_none() || row.is_about_memory() {
+            continue;
+        }
+        for by in [report::LIMIT, report::TRIAL] {
+            let Some(ruler) = named(by).filter(|ruler| ruler.peer.takes(row)) else {
+                continue;
+            };
+            let found = head2head::measure(runner, ours, ruler, row, head2head::PAIRS)?;
+            judged.extend(found.map(|ratio| Judged {
+                row: row.name,
+                by,
+                ratio,
+            }));
         }
     }
     Ok(judged)

@@ -65,6 +65,15 @@ pub(crate) const PEERS: &[Peer] = &[
         settings: "no WebSocket: raw bytes on mio, one read of up to 512 KiB a wake-up, one write",
     },
     Peer {
+        name: "trial",
+        make: Make::Rust(None),
+        broadcasts: false,
+        compresses: false,
+        tls: false,
+        rooms: false,
+        settings: "the bare design of wirefan, without any of the checks of a real core",
+    },
+    Peer {
         name: "wirefan-tokio",
         make: Make::Rust(Some("wirefan-tokio")),
         broadcasts: true,
