@@ -243,9 +243,21 @@ pub(crate) const ROWS: &[Row] = &[
     )
     .compressed(),
     row(
+        "e16d1t",
+        "echo, 16 B, 64 connections, 1 in flight, TLS",
+        echo(64, 16, 1),
+    )
+    .over_tls(),
+    row(
         "e16t",
         "echo, 16 B, 64 connections, 32 in flight, TLS",
         echo(64, 16, 32),
+    )
+    .over_tls(),
+    row(
+        "e1kt",
+        "echo, 1 KiB, 64 connections, 8 in flight, TLS",
+        echo(64, 1024, 8),
     )
     .over_tls(),
     row(
@@ -255,9 +267,32 @@ pub(crate) const ROWS: &[Row] = &[
     )
     .over_tls(),
     row(
+        "e1mt",
+        "echo, 1 MiB binary, 4 connections, TLS",
+        Load::Echo {
+            connections: 4,
+            size: 1 << 20,
+            payload: Payload::Binary,
+            in_flight: 1,
+        },
+    )
+    .over_tls(),
+    row(
+        "churnt",
+        "handshakes, 64 at a time, TLS",
+        Load::Connect { connections: 64 },
+    )
+    .over_tls(),
+    row(
         "bc16t",
         "broadcast 1 to 1,000, 16 B, 16 in flight, TLS",
         broadcast(16, 16),
+    )
+    .over_tls(),
+    row(
+        "bc1kt",
+        "broadcast 1 to 1,000, 1 KiB, 16 in flight, TLS",
+        broadcast(1024, 16),
     )
     .over_tls(),
     row(
