@@ -220,13 +220,15 @@ impl<'a> HeaderLines<'a> {
     /// The values of all lines with this name, in order.
     pub(super) fn values(self, name: &str) -> impl Iterator<Item = &'a [u8]> + use<'a, '_> {
         // Not by name and value: most lines have other names, and are done with when that is seen.
-        self.rest.split(|&byte| byte == b'\n').filter_map(|line| {
-            match line.split_at_checked(name.len())? {
-                (other, [b':', value @ ..]) if other.eq_ignore_ascii_case(name.as_bytes()) => {
-                    Some(value.trim_ascii())
-                }
-                _ => None,
+        let lines = self.rest.split(|&byte| byte == b'\n');
+        lines.filter_map(|line| match line.split_at_checked(name.len())? {
+            // What has a colon in it is no name.
+            (other, [b':', value @ ..])
+                if other.eq_ignore_ascii_case(name.as_bytes()) && !other.contains(&b':') =>
+            {
+                Some(value.trim_ascii())
             }
+            _ => None,
         })
     }
 }
@@ -346,5 +348,14 @@ mod tests {
             ]
         );
         assert_eq!(lines.values("host").collect::<Vec<_>>(), [b"a", b"d"]);
+        for other in [
+            "x: \t b",
+            "hos",
+            "hosts",
+            "",
+            "a name that is longer than its line",
+        ] {
+            assert_eq!(lines.values(other).count(), 0, "{other}");
+        }
     }
 }

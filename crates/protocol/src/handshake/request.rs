@@ -35,7 +35,8 @@ pub struct Request<'a> {
     pub(super) key: Option<[u8; 24]>,
 }
 
-/// What nearly every server asks of a request: noted when it is checked, so that nobody looks through its lines again.
+/// What nearly every server asks of a request: noted when it is checked, so that its lines are not looked through again. Of
+/// one that was held, they are.
 #[derive(Clone, Copy)]
 pub(super) struct Noted<'a> {
     pub(super) host: Option<&'a str>,

@@ -38,6 +38,9 @@ enum Made {
         method: String,
         target: String,
         headers: Vec<(String, Vec<u8>)>,
+        host: Option<String>,
+        origin: Option<String>,
+        protocols: Vec<String>,
         body: Vec<u8>,
     },
 }
@@ -52,6 +55,9 @@ impl From<&Request<'_>> for Made {
                 .headers()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
+            host: request.host().map(str::to_owned),
+            origin: request.origin().map(str::to_owned),
+            protocols: request.protocols().map(str::to_owned).collect(),
             body: request.body().into(),
         }
     }

@@ -404,15 +404,47 @@ fn section_4_1_a_request_for_a_websocket_has_no_body() {
 #[test]
 fn a_held_request_outlives_its_bytes_and_is_the_same() {
     for text in [
-        EXAMPLE.to_owned(),
-        "POST /a?b HTTP/1.1\r\nHost: c\r\nContent-Length: 1\r\n\r\nd".to_owned(),
+        EXAMPLE,
+        "POST /a?b HTTP/1.1\r\nHost: c\r\nContent-Length: 1\r\n\r\nd",
+        "GET / HTTP/1.0\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n",
+        "GET http://a:1/ HTTP/1.1\r\nhOST: b\r\nOrigin: null\r\nOrigins: c\r\nOrigi: d\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nsec-websocket-protocol: b,c\r\nSEC-WEBSOCKET-PROTOCOL: d\r\n\r\n",
     ] {
-        let held = held(&text);
+        let held = held(text);
         let made = std::thread::spawn(move || Made::from(&held.request()))
             .join()
             .unwrap();
-        assert_eq!(made, whole(&text).made);
+        assert_eq!(made, whole(text).made);
     }
+}
+
+#[test]
+fn what_every_server_asks_for_is_what_the_lines_say() {
+    let noted = |text: &str| match whole(text).made {
+        Made::Request {
+            host,
+            origin,
+            protocols,
+            ..
+        } => (host, origin, protocols),
+        other => panic!("{other:?}"),
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        noted(EXAMPLE),
+        (
+            some("server.example.com"),
+            some("http://example.com"),
+            vec!["chat".to_owned(), "superchat".to_owned()]
+        )
+    );
+    assert_eq!(
+        noted("GET http://a:1/ HTTP/1.1\r\nHost: b\r\nHostile: c\r\n\r\n"),
+        (some("a:1"), None, vec![])
+    );
+    assert_eq!(noted("OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n").0, some(""));
+    assert_eq!(noted("GET / HTTP/1.0\r\n\r\n"), (None, None, vec![]));
 }
 
 #[test]
