@@ -335,7 +335,8 @@ fn measure(
     Ok(results)
 }
 
-/// wirefan and what it is judged by in the rows with a promise, in pairs: the table's rounds lie minutes apart.
+/// wirefan beside `limit`, by which it is judged, and beside `trial`, in the rows with a promise and in pairs: the table's
+/// rounds lie minutes apart.
 fn judge(
     runner: &mut Runner,
     rows: &[&'static Row],

@@ -71,7 +71,7 @@ pub(crate) const PEERS: &[Peer] = &[
         compresses: false,
         tls: false,
         rooms: false,
-        settings: "the bare design of wirefan, without any of the checks of a real core",
+        settings: "the bare design of wirefan: no limits, fragments, timers or counts",
     },
     Peer {
         name: "wirefan-tokio",

@@ -115,7 +115,7 @@ impl Report<'_> {
             "## What wirefan promises\n\n\
              Measured in pairs, the two programs next to each other and in turn, as `head2head` does: medians of the ratios and their \
              95 % intervals. A bar is met when the interval reaches it. `idle` is bytes, by the rounds of the table. `trial` is the bare \
-             design without any of the checks of a real core: where it is no nearer to `limit`, this machine has no more to give.\n\n\
+             design, without limits, fragments, timers and counts: the distance to it is what those cost.\n\n\
              | row | | wirefan to `limit` (95 % interval) | pairs | bar | | goal | | wirefan to `trial` |\n\
              |---|---|---|---|---|---|---|---|---|\n",
         );
@@ -159,6 +159,7 @@ impl Report<'_> {
                 wanted(bar),
                 wanted(goal),
                 self.judged(row, TRIAL)
+                    .filter(|ratio| ratio.count >= PAIRS)
                     .map_or_else(|| "-".to_owned(), |ratio| shown(&ratio)),
             );
         }

@@ -11,8 +11,12 @@ use crate::frames::{BINARY, Head, TEXT, append_header, is_text, unmask};
 const DIRECT: usize = 16 * 1024;
 /// Of frames from here on the rest is read to its place.
 const LARGE: usize = 64 * 1024;
-/// Bytes that are unmasked at a time, so that they stay in the nearest cache.
+/// Bytes that are unmasked and copied at a time, so that they stay in the nearest cache.
 const PIECE: usize = 16 * 1024;
+/// Behind a large message so much is read, for the next will be large too: its rest belongs in its place.
+const PEEK: usize = 4096;
+/// Places that are kept for later messages.
+const SPARES: usize = 16;
 
 /// The other end is gone, or what it sent is not known here.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +29,8 @@ pub struct Buffers {
     pub read: Vec<u8>,
     /// The answers to one read.
     out: Vec<u8>,
-    /// The memory of the last large message.
-    spare: Vec<u8>,
+    /// The memory of earlier large messages.
+    spares: Vec<Vec<u8>>,
 }
 
 /// One socket.
@@ -40,6 +44,7 @@ pub struct Connection {
     /// The beginning of a frame that is not large.
     begun: Vec<u8>,
     large: Option<Box<Large>>,
+    had_large: bool,
 }
 
 /// A large binary message that is half way.
@@ -55,7 +60,7 @@ impl Buffers {
         Self {
             read: vec![0; len],
             out: Vec::new(),
-            spare: Vec::new(),
+            spares: Vec::new(),
         }
     }
 }
@@ -69,6 +74,7 @@ impl Connection {
             refused: Vec::new(),
             begun: Vec::new(),
             large: None,
+            had_large: false,
         }
     }
 
@@ -81,10 +87,15 @@ impl Connection {
         if self.large.is_some() {
             return self.read_large(buffers);
         }
-        let Some(len) = received(self.stream.read(&mut buffers.read))? else {
+        let room = if core::mem::take(&mut self.had_large) {
+            PEEK
+        } else {
+            buffers.read.len()
+        };
+        let Some(len) = received(self.stream.read(&mut buffers.read[..room]))? else {
             return Ok(false);
         };
-        let more = len == buffers.read.len();
+        let more = len == room;
         let mut read = core::mem::take(&mut buffers.read);
         let answered = if !self.open {
             self.accept(&read[..len])
@@ -120,6 +131,10 @@ impl Connection {
         buffers.out.clear();
         while !rest.is_empty() {
             let Some(head) = Head::read(rest) else {
+                if rest.get(1).is_some_and(|second| *second < 0x80) {
+                    // Not masked, which no client does.
+                    return Err(Over);
+                }
                 self.begun = rest.to_vec();
                 break;
             };
@@ -135,9 +150,9 @@ impl Connection {
             let (frame, behind) = rest.split_at_mut(head.used + head.len);
             rest = behind;
             let payload = &mut frame[head.used..];
-            unmask(payload, head.key, 0);
+            let ascii = unmask(payload, head.key, 0);
             match head.first {
-                TEXT if is_text(payload) => {}
+                TEXT if ascii || is_text(payload) => {}
                 BINARY => {}
                 // Back to whoever says good-bye; anything else is not known here.
                 first => {
@@ -162,12 +177,14 @@ impl Connection {
     }
 
     fn begin_large(&mut self, head: Head, begin: &mut [u8], buffers: &mut Buffers) {
-        for (place, piece) in begin.chunks_mut(PIECE).enumerate() {
-            unmask(piece, head.key, place * PIECE);
-        }
-        let mut payload = core::mem::take(&mut buffers.spare);
+        let mut payload = buffers.spares.pop().unwrap_or_default();
         payload.resize(head.len, 0);
-        payload[..begin.len()].copy_from_slice(begin);
+        let places = payload.chunks_mut(PIECE).zip(begin.chunks_mut(PIECE));
+        for (at, (place, piece)) in places.enumerate() {
+            unmask(piece, head.key, at * PIECE);
+            place[..piece.len()].copy_from_slice(piece);
+        }
+        self.had_large = true;
         self.large = Some(Box::new(Large {
             payload,
             filled: begin.len(),
@@ -184,15 +201,15 @@ impl Connection {
             return Ok(false);
         };
         let more = len == place.len();
-        for (piece, bytes) in place[..len].chunks_mut(PIECE).enumerate() {
-            unmask(bytes, large.key, large.filled + piece * PIECE);
-        }
+        unmask(&mut place[..len], large.key, large.filled);
         large.filled += len;
         if more && let Some(large) = self.large.take() {
             let mut header = Vec::with_capacity(10);
             append_header(&mut header, BINARY, large.payload.len());
             self.send(&header, &large.payload)?;
-            buffers.spare = large.payload;
+            if buffers.spares.len() < SPARES {
+                buffers.spares.push(large.payload);
+            }
         }
         Ok(more)
     }

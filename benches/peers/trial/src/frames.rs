@@ -55,29 +55,31 @@ pub fn append_header(out: &mut Vec<u8>, first: u8, len: usize) {
     }
 }
 
-/// Unmasks what stands `offset` bytes behind the beginning of a payload, in pieces that stay in the nearest cache.
+/// Unmasks what stands `offset` bytes behind the beginning of a payload, and tells whether all of it is ASCII: to read
+/// again what has just been written costs more than that.
 #[inline]
-pub fn unmask(payload: &mut [u8], mut key: [u8; 4], offset: usize) {
+pub fn unmask(payload: &mut [u8], mut key: [u8; 4], offset: usize) -> bool {
     key.rotate_left(offset % 4);
     let [a, b, c, d] = key;
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     let (words, tail) = payload.as_chunks_mut::<8>();
+    let mut seen = 0;
     for bytes in words {
-        *bytes = (u64::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
+        let plain = u64::from_ne_bytes(*bytes) ^ word;
+        *bytes = plain.to_ne_bytes();
+        seen |= plain;
     }
     for (byte, key) in tail.iter_mut().zip([a, b, c, d, a, b, c]) {
         *byte ^= key;
+        seen |= u64::from(*byte);
     }
+    seen & 0x8080_8080_8080_8080 == 0
 }
 
-/// Whether a payload is UTF-8.
+/// Whether a payload that is not ASCII is UTF-8.
 #[inline]
 pub fn is_text(payload: &[u8]) -> bool {
-    if payload.len() < 128 {
-        core::str::from_utf8(payload).is_ok()
-    } else {
-        simdutf8::basic::from_utf8(payload).is_ok()
-    }
+    simdutf8::basic::from_utf8(payload).is_ok()
 }
 
 #[cfg(test)]
@@ -86,12 +88,17 @@ mod tests {
 
     #[test]
     fn section_5_7_hello() {
-        let mut frame = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
-        let head = Head::read(&frame).unwrap();
+        const FRAME: &[u8] = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+        let head = Head::read(FRAME).unwrap();
         assert_eq!((head.first, head.used, head.len), (TEXT, 6, 5));
-        unmask(&mut frame[head.used..], head.key, 0);
-        assert_eq!(&frame[head.used..], b"Hello");
-        assert!((0..6).all(|cut| Head::read(&frame[..cut]).is_none()));
+        assert!((0..6).all(|cut| Head::read(&FRAME[..cut]).is_none()));
+        for cut in 0..=head.len {
+            let mut payload = FRAME[head.used..].to_vec();
+            let (begin, rest) = payload.split_at_mut(cut);
+            assert!(unmask(begin, head.key, 0) && unmask(rest, head.key, cut));
+            assert_eq!(payload, b"Hello");
+        }
+        assert!(!unmask(&mut [0x37, 0xfa ^ 0xc3], head.key, 0));
         let mut out = Vec::new();
         append_header(&mut out, TEXT, 5);
         append_header(&mut out, BINARY, 126);

@@ -1,7 +1,7 @@
 //! `trial`: the bare design of wirefan, an echo on mio that reads into one buffer of 512 KiB, decodes in place and answers
-//! through one output buffer. It has none of the checks that a real core makes: no limits, no fragments, no pings, no
-//! timers, no request but the load generator's. So it shows what the design can reach on a machine, and the distance from
-//! it to wirefan is what all the rest costs.
+//! through one output buffer. Text has to be UTF-8; of all else that a real core does there is nothing: no limits, no
+//! fragments, no pings, no timers, no counts, no request but the load generator's. The distance from it to wirefan is what
+//! all of that costs.
 
 mod connection;
 mod frames;
@@ -121,5 +121,73 @@ impl Trial {
             }
             self.connections[at] = Some(Connection::new(stream));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::TcpStream;
+    use std::thread;
+
+    use super::*;
+    use crate::frames::{BINARY, TEXT, append_header, unmask};
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+    #[test]
+    fn everything_comes_back_however_it_is_cut() {
+        let mut trial = Trial::bind(0).unwrap();
+        let address = trial.listener.local_addr().unwrap();
+        thread::spawn(move || trial.run());
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.write_all(REQUEST).unwrap();
+        let mut answer = [0; 129];
+        socket.read_exact(&mut answer).unwrap();
+        assert!(answer.ends_with(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"));
+
+        let (mut sent, mut expected) = (Vec::new(), Vec::new());
+        let text = "text that is ASCII, and a bit that is not: äöü. ".repeat(4000);
+        let lens = [
+            0,
+            5,
+            125,
+            126,
+            20_000,
+            65_535,
+            70_000,
+            300_000,
+            1 << 20,
+            1 << 20,
+            7,
+        ];
+        for len in lens {
+            for (first, payload) in [(TEXT, text.as_bytes()), (BINARY, &[0xee; 1 << 20])] {
+                let payload = match first {
+                    TEXT => &payload[..text.floor_char_boundary(len)],
+                    _ => &payload[..len],
+                };
+                append_header(&mut expected, first, payload.len());
+                expected.extend_from_slice(payload);
+                let header = sent.len();
+                append_header(&mut sent, first, payload.len());
+                sent[header + 1] |= 0x80;
+                sent.extend_from_slice(&[1, 2, 3, 4]);
+                let begin = sent.len();
+                sent.extend_from_slice(payload);
+                unmask(&mut sent[begin..], [1, 2, 3, 4], 0);
+            }
+        }
+        let mut writer = socket.try_clone().unwrap();
+        thread::spawn(move || {
+            for (at, piece) in sent.chunks(99_991).enumerate() {
+                let (a, b) = piece.split_at(at * 7 % piece.len());
+                writer.write_all(a).unwrap();
+                writer.write_all(b).unwrap();
+            }
+        });
+        let mut received = vec![0; expected.len()];
+        socket.read_exact(&mut received).unwrap();
+        assert!(received == expected);
     }
 }
