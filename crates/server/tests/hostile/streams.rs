@@ -110,7 +110,7 @@ fn compressed_bombs() {
     let plan = siege.plan(100, 20, bomb, Then::Stay);
     let swarm = Swarm::unleash(plan.reading().returning());
     siege.watch(SIEGE, MOST);
-    siege.await_metric("wirefan_connections_closed_total protocol_error", 150);
+    siege.await_metric("wirefan_connections_closed_total protocol_error", 300);
     swarm.freeze();
     siege.server.line_with("message too long");
     siege.lift(swarm, 32 * MIB);
