@@ -1,5 +1,5 @@
 //! The bare loop: whole masked text frames and nothing else. No core can be much faster, and none is as simple; decoding
-//! is measured against it. Used by the micro-benchmarks, and included by `peers/micro`.
+//! is measured against it. Used by the micro-benchmarks, and included by `peers/micro` and `peers/trial`.
 
 /// Hands the bytes of every text in `read` to `message`, and returns whether there was nothing else.
 pub fn texts(read: &mut [u8], mut message: impl FnMut(&[u8])) -> bool {
@@ -32,7 +32,8 @@ pub fn texts(read: &mut [u8], mut message: impl FnMut(&[u8])) -> bool {
 
 /// Unmasks a payload, and tells whether all of it is ASCII: to read again what has just been written would cost more than
 /// all the rest with short ones.
-fn unmask(payload: &mut [u8], key: [u8; 4]) -> bool {
+#[inline]
+pub fn unmask(payload: &mut [u8], key: [u8; 4]) -> bool {
     let [a, b, c, d] = key;
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     let (words, tail) = payload.as_chunks_mut::<8>();

@@ -133,6 +133,14 @@ impl Row {
     }
 }
 
+/// What is large is binary.
+const LARGE: Load = Load::Echo {
+    connections: 4,
+    size: 1 << 20,
+    payload: Payload::Binary,
+    in_flight: 1,
+};
+
 /// All of them, in the order of the table.
 pub(crate) const ROWS: &[Row] = &[
     row(
@@ -182,18 +190,9 @@ pub(crate) const ROWS: &[Row] = &[
     )
     .promises(0.82, 0.90)
     .known(&[("fastwebsockets", 0.73), ("bun", 0.17)]),
-    row(
-        "e1m",
-        "echo, 1 MiB binary, 4 connections",
-        Load::Echo {
-            connections: 4,
-            size: 1 << 20,
-            payload: Payload::Binary,
-            in_flight: 1,
-        },
-    )
-    .promises(1.05, 1.15)
-    .known(&[("fastwebsockets", 0.98), ("bun", 0.50)]),
+    row("e1m", "echo, 1 MiB binary, 4 connections", LARGE)
+        .promises(1.05, 1.15)
+        .known(&[("fastwebsockets", 0.98), ("bun", 0.50)]),
     row(
         "e16x5000",
         "echo, 16 B, 5,000 connections, 1 in flight",
@@ -266,17 +265,7 @@ pub(crate) const ROWS: &[Row] = &[
         echo(64, 16 << 10, 1),
     )
     .over_tls(),
-    row(
-        "e1mt",
-        "echo, 1 MiB binary, 4 connections, TLS",
-        Load::Echo {
-            connections: 4,
-            size: 1 << 20,
-            payload: Payload::Binary,
-            in_flight: 1,
-        },
-    )
-    .over_tls(),
+    row("e1mt", "echo, 1 MiB binary, 4 connections, TLS", LARGE).over_tls(),
     row(
         "churnt",
         "handshakes, 64 at a time, TLS",

@@ -1,5 +1,7 @@
 //! Masked frames, as a client that does everything right sends them, and the headers of answers.
 
+use crate::bare;
+
 /// The first byte of a frame that is a whole text message.
 pub const TEXT: u8 = 0x81;
 /// The first byte of a frame that is a whole binary message.
@@ -55,25 +57,11 @@ pub fn append_header(out: &mut Vec<u8>, first: u8, len: usize) {
     }
 }
 
-/// Unmasks what stands `offset` bytes behind the beginning of a payload, and tells whether all of it is ASCII: to read
-/// again what has just been written costs more than that.
+/// Unmasks what stands `offset` bytes behind the beginning of a payload, and tells whether all of it is ASCII.
 #[inline]
 pub fn unmask(payload: &mut [u8], mut key: [u8; 4], offset: usize) -> bool {
     key.rotate_left(offset % 4);
-    let [a, b, c, d] = key;
-    let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let (words, tail) = payload.as_chunks_mut::<8>();
-    let mut seen = 0;
-    for bytes in words {
-        let plain = u64::from_ne_bytes(*bytes) ^ word;
-        *bytes = plain.to_ne_bytes();
-        seen |= plain;
-    }
-    for (byte, key) in tail.iter_mut().zip([a, b, c, d, a, b, c]) {
-        *byte ^= key;
-        seen |= u64::from(*byte);
-    }
-    seen & 0x8080_8080_8080_8080 == 0
+    bare::unmask(payload, key)
 }
 
 /// Whether a payload that is not ASCII is UTF-8.

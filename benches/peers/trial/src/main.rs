@@ -3,6 +3,9 @@
 //! fragments, no pings, no timers, no counts, no request but the load generator's. The distance from it to wirefan is what
 //! all of that costs.
 
+#[path = "../../../src/bare.rs"]
+#[expect(dead_code, reason = "only its unmasking is wanted here")]
+mod bare;
 mod connection;
 mod frames;
 
