@@ -76,7 +76,7 @@ fn the_dashboard_in_a_browser() {
         // It reads its Close when that comes.
         let end = scope.spawn(move || coffee.next());
         let done = &done;
-        scope.spawn(move || {
+        let talk = scope.spawn(move || {
             while !done.load(Ordering::Relaxed) {
                 tea[0].send_text(&"the same every time, ".repeat(20));
                 for client in &mut tea {
@@ -87,7 +87,10 @@ fn the_dashboard_in_a_browser() {
         });
         let looked = scope.spawn(move || succeeds(node)).join();
         done.store(true, Ordering::Relaxed);
+        // What it still waits for comes from a server that is there.
+        let talked = talk.join();
         drop(server);
+        talked.unwrap();
         looked.unwrap();
         assert!(matches!(end.join().unwrap(), Received::Close(Some(code)) if code.0 == 4002));
     });
