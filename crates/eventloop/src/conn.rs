@@ -13,7 +13,8 @@ use crate::{Caller, CloseCause, ConnId, Ctx, Message, Sent};
 
 /// A connection, for the length of one call. To reach it later or from elsewhere, keep its [`ConnId`].
 ///
-/// What is sent here is written when the call (or the read that led to it) is over, all of it at once.
+/// What is sent here is written when the call is over, or soon after the read that led to it: all of it at once, behind at
+/// most 15 more reads, of other connections.
 pub struct Conn<'a, P> {
     pub(crate) core: &'a mut Core<P>,
     pub(crate) slot: u32,

@@ -80,6 +80,7 @@ impl<H: Handler> EventLoop<H> {
             for event in &events {
                 self.event(event);
             }
+            self.worker.core.write_deferred();
             self.accept();
             self.admit_arrivals();
             #[cfg(feature = "client")]

@@ -35,6 +35,7 @@ impl<P> Core<P> {
         if self.topics.busy.is_empty() {
             return;
         }
+        self.write_deferred();
         let mut fan_out = core::mem::take(&mut self.fan_out);
         for place in 0..self.topics.busy.len() {
             let topic = self.topics.busy[place];
@@ -336,6 +337,7 @@ impl<P> Core<P> {
     /// Queues frames as far as the limit allows; returns how many were left out.
     pub(crate) fn queue_within(&mut self, index: u32, frames: Bytes) -> usize {
         self.at_ease = NOBODY;
+        self.write_deferred();
         let limit = self.settings.backpressure.limit;
         let Some(slot) = self.slots.get_mut(index) else {
             return 0;

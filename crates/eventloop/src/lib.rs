@@ -32,6 +32,7 @@ pub mod client;
 mod conn;
 
 mod ctx;
+mod deferred;
 mod directory;
 mod endpoint;
 mod event_loop;
@@ -68,6 +69,7 @@ mod state;
 mod stats;
 mod stream;
 mod tally;
+mod tcp;
 mod tls;
 mod topics;
 mod traffic;

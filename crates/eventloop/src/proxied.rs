@@ -132,7 +132,7 @@ impl<H: Handler> Worker<H> {
             slot.socket.put_back(behind);
             slot.flags.readable |= !behind.is_empty();
         } else if !behind.is_empty() {
-            self.core.current = Some(index);
+            self.core.turn_to(Some(index));
             self.drive_aside(index, Input::new(behind));
             self.leave_call(index);
         }

@@ -38,6 +38,7 @@ impl<H: Handler> Worker<H> {
             return;
         }
         if (slot.flags.large || slot.lends()) && slot.socket.reads_in_pieces() {
+            self.core.write_deferred();
             return self.read_large(index, room);
         }
         if let Stage::Proxied(_) = slot.stage {
@@ -114,14 +115,23 @@ impl<H: Handler> Worker<H> {
         self.core.turn_to(Some(index));
         self.drive(index, Input::new(&mut buffer[..len]));
         self.read_buffer = buffer;
-        self.leave_call(index);
+        if self.core.defer(index) {
+            self.leave();
+        } else {
+            self.leave_call(index);
+        }
+        self.core.age_deferred();
     }
 
     /// Writes what a call or a read led to.
     pub(crate) fn leave_call(&mut self, index: u32) {
         self.core.flush_current();
-        self.core.turn_to(None);
         self.core.finish_if_done(index);
+        self.leave();
+    }
+
+    fn leave(&mut self) {
+        self.core.turn_to(None);
         if self.core.topics.pending >= LANES_HIGH {
             self.core.fan_out();
         }
@@ -141,7 +151,7 @@ impl<H: Handler> Worker<H> {
             && let Stage::Handshake(handshake) = mem::replace(&mut slot.stage, Stage::Draining)
         {
             self.shake_hands(index, handshake, &mut input);
-            self.core.out_head = self.core.out.len();
+            self.core.out_head = self.core.own().len();
         }
         #[cfg(feature = "client")]
         if let Some(Stage::Dialling(_)) = self.core.slots.get(index).map(|slot| &slot.stage) {
@@ -226,7 +236,7 @@ impl<H: Handler> Worker<H> {
             Decision::Answer(reply) => self.answer(index, request, &reply),
             Decision::Later => {}
         }
-        self.core.out_head = self.core.out.len();
+        self.core.out_head = self.core.own().len();
         self.open_and_receive(index, Input::new(&mut held.rest));
         self.leave_call(index);
         self.core.read_again(index);
@@ -253,7 +263,7 @@ impl<H: Handler> Worker<H> {
                 self.core.tally.opened();
                 self.count_open(index);
                 self.core.arm(index);
-                self.core.out_head = self.core.out.len();
+                self.core.out_head = self.core.own().len();
                 self.with_conn(index, |handler, conn| handler.open(conn));
             }
             Err(AnswerError::NotWebSocket) => {

@@ -2,13 +2,14 @@
 //! own, and when all is said and written the transport ends.
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
 
 use bytes::Bytes;
-use wirefan_protocol::{Millis, State};
+use wirefan_protocol::Millis;
 
 use crate::CloseCause;
 use crate::outbox::begun_rest;
-use crate::slot::{Farewell, Holds, Inbound, Stage};
+use crate::slot::{Farewell, Holds, Inbound, Slot, Stage};
 use crate::state::{Core, NOBODY, OUT_HIGH};
 use crate::wheel::Deadline;
 
@@ -28,6 +29,7 @@ impl<P> Core<P> {
     /// Puts whole frames into a connection's outbox, to be written at the end of the turn, or at once if they are many.
     pub(crate) fn queue(&mut self, index: u32, frames: Bytes) {
         self.at_ease = NOBODY;
+        self.write_deferred();
         if let Some(slot) = self.slots.get_mut(index) {
             let spares = &mut self.spares;
             let outbox = slot.outbox.get_or_insert_with(|| spares.take());
@@ -40,36 +42,69 @@ impl<P> Core<P> {
         }
     }
 
-    /// Writes `out`; what the socket refuses becomes the connection's own.
+    /// What the current connection is sent, as far as it has been collected.
+    pub(crate) fn own(&self) -> &[u8] {
+        &self.out[self.own..]
+    }
+
+    /// Writes that; what the socket refuses becomes the connection's own.
     pub(crate) fn flush_current(&mut self) {
         if let Some(index) = self.current
-            && !self.out.is_empty()
+            && !self.own().is_empty()
         {
             self.write_through(index, &[], &[]);
         }
     }
 
-    /// Writes `out` and one more frame behind it, which lies elsewhere.
+    /// Writes that and one more frame behind it, which lies elsewhere.
     pub(crate) fn write_through(&mut self, index: u32, header: &[u8], payload: &[u8]) {
-        let head = core::mem::take(&mut self.out_head);
+        self.write_deferred();
         self.at_ease = NOBODY;
+        let head = core::mem::take(&mut self.out_head);
+        self.write_out(index, self.own..self.out.len(), head, header, payload);
+        self.out.truncate(self.own);
+        self.spare_out();
+    }
+
+    /// Gives `out` back if it has grown large and nothing is in it.
+    pub(crate) fn spare_out(&mut self) {
+        if self.out.capacity() > OUT_KEPT && self.out.is_empty() {
+            self.out = Vec::new();
+        }
+    }
+
+    /// Writes a part of `out`, the first `head` bytes of which are no frames, and one more frame behind it.
+    pub(crate) fn write_out(
+        &mut self,
+        index: u32,
+        part: Range<usize>,
+        head: usize,
+        header: &[u8],
+        payload: &[u8],
+    ) {
+        let out = &self.out[part];
         let Some(slot) = self.slots.get_mut(index) else {
-            return self.out.clear();
+            return;
         };
         if slot.outbox.is_some() {
-            let frames = [&self.out[..], header, payload].concat();
+            let frames = [out, header, payload].concat();
             self.queue(index, frames.into());
         } else {
-            let len = self.out.len() + header.len() + payload.len();
+            let len = out.len() + header.len() + payload.len();
+            let last = slot.ends();
             let mut written = 0;
             let result = loop {
                 let result = if payload.is_empty() {
                     // One slice is cheaper to send than a list of them.
-                    slot.socket
-                        .write(self.out.get(written..).unwrap_or_default())
+                    let rest = out.get(written..).unwrap_or_default();
+                    if last {
+                        slot.socket.write_last(rest)
+                    } else {
+                        slot.socket.write(rest)
+                    }
                 } else {
                     slot.socket
-                        .write_vectored(&remaining([&self.out, header, payload], written))
+                        .write_vectored(&remaining([out, header, payload], written))
                 };
                 match result {
                     Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
@@ -85,10 +120,10 @@ impl<P> Core<P> {
             match result {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let slices = remaining([&self.out, header, payload], written);
-                    let begun = if written < self.out.len() {
-                        begun_rest(&self.out, head, written).min(slices[0].len())
-                    } else if written > self.out.len() {
+                    let slices = remaining([out, header, payload], written);
+                    let begun = if written < out.len() {
+                        begun_rest(out, head, written).min(slices[0].len())
+                    } else if written > out.len() {
                         slices[1].len() + slices[2].len()
                     } else {
                         0
@@ -100,10 +135,6 @@ impl<P> Core<P> {
                 }
                 Err(error) => self.end(index, CloseCause::Reset(error.kind())),
             }
-        }
-        self.out.clear();
-        if self.out.capacity() > OUT_KEPT {
-            self.out = Vec::new();
         }
     }
 
@@ -123,6 +154,7 @@ impl<P> Core<P> {
 
     /// Writes a connection's backlog, unless it is about to be discarded.
     pub(crate) fn write_backlog(&mut self, index: u32) {
+        self.write_deferred();
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
@@ -213,20 +245,14 @@ impl<P> Core<P> {
 
     /// Ends the transport when all is said and written.
     pub(crate) fn finish_if_done(&mut self, index: u32) {
+        if !self.slots.get(index).is_some_and(Slot::is_done) {
+            return;
+        }
+        self.write_deferred();
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
-        if slot.waits_to_write() || slot.flags.ended {
-            return;
-        }
-        let done = match &slot.stage {
-            Stage::Open(connection) => connection.state() == State::Closed,
-            Stage::Draining => !slot.flags.shut,
-            Stage::Proxied(_) | Stage::Handshake(_) | Stage::Held(_) => false,
-            #[cfg(feature = "client")]
-            Stage::Dialling(_) => false,
-        };
-        if !done {
+        if slot.waits_to_write() || slot.flags.ended || !slot.is_done() {
             return;
         }
         // RFC 6455 §7.1.1: the client waits for the server to end the transport.

@@ -240,6 +240,25 @@ impl<P> Slot<P> {
             }
     }
 
+    /// Whether all is said, and our side of the transport is to end behind it.
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        match &self.stage {
+            Stage::Open(connection) => connection.state() == State::Closed,
+            Stage::Draining => !self.flags.shut,
+            Stage::Proxied(_) | Stage::Handshake(_) | Stage::Held(_) => false,
+            #[cfg(feature = "client")]
+            Stage::Dialling(_) => false,
+        }
+    }
+
+    /// Whether that follows in this turn when all is written. A client waits for the server to do so; what is given up is
+    /// closed, with whatever it has not read.
+    #[inline]
+    pub(crate) fn ends(&self) -> bool {
+        self.is_done() && !self.flags.ended && !self.is_dialled()
+    }
+
     /// Whether we have dialled, and are the client.
     #[inline]
     pub(crate) fn is_dialled(&self) -> bool {

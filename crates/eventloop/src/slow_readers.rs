@@ -22,6 +22,7 @@ impl<P> Core<P> {
         messages: impl Iterator<Item = (Bytes, u64)>,
     ) -> Option<CloseCode> {
         self.at_ease = NOBODY;
+        self.write_deferred();
         let (limit, now) = (self.settings.backpressure.limit, self.now);
         let mut close = None;
         for (message, key) in messages {
@@ -114,7 +115,7 @@ impl<P> Core<P> {
         }
         if self.current == Some(index) {
             // With a backlog this is whole frames, none of them begun.
-            self.out.clear();
+            self.out.truncate(self.own);
         }
         // What lanes hold for it comes behind that.
         self.leave_all(index);

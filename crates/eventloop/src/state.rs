@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use wirefan_protocol::{CloseCode, Frame, Header, Kind, Millis, Role, SendError, SendScratch};
 
+use crate::deferred::Deferred;
 use crate::fan_out::FanOut;
 use crate::guests::{Guests, Proxy};
 use crate::mailbox::Post;
@@ -45,8 +46,11 @@ pub(crate) struct Core<P> {
     /// without a backlog, and nothing is compressed for it. Whatever might change that sets this to [`NOBODY`].
     pub(crate) at_ease: u32,
     pub(crate) out: Vec<u8>,
+    /// Where in `out` that begins; before it stands what was put off.
+    pub(crate) own: usize,
+    pub(crate) deferred: Deferred,
     pub(crate) scratch: SendScratch,
-    /// Bytes at the front of `out` that are an HTTP answer and not frames.
+    /// Bytes of it that are an HTTP answer and not frames, at the front.
     pub(crate) out_head: usize,
     /// To be written at the end of the turn.
     pub(crate) dirty: Vec<u32>,
@@ -95,6 +99,8 @@ impl<P> Core<P> {
             current: None,
             at_ease: NOBODY,
             out: Vec::new(),
+            own: 0,
+            deferred: Deferred::default(),
             scratch: SendScratch::default(),
             out_head: 0,
             dirty: Vec::new(),
@@ -117,6 +123,7 @@ impl<P> Core<P> {
     /// A call or a read of a connection begins, or one ends.
     pub(crate) fn turn_to(&mut self, current: Option<u32>) {
         self.current = current;
+        self.own = self.out.len();
         self.at_ease = NOBODY;
     }
 
@@ -350,7 +357,7 @@ impl<P> Core<P> {
         }
         let mut backlog = slot.backlog();
         if backlog > 0 && self.current == Some(index) {
-            backlog += self.out.len();
+            backlog += self.own().len();
         }
         if backlog >= self.settings.backpressure.limit.max(1) {
             self.count_lost(index, 1);

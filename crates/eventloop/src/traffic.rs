@@ -145,7 +145,7 @@ impl<H: Handler> Worker<H> {
         if rest.is_empty() {
             return false;
         }
-        self.core.current = Some(index);
+        self.core.turn_to(Some(index));
         self.drive_aside(index, Input::new(&mut rest));
         self.leave_call(index);
         self.core.read_again(index);

@@ -11,6 +11,7 @@ use mio::net::UnixStream;
 
 #[cfg(all(feature = "client", feature = "tls"))]
 use crate::stream::Stream;
+use crate::tcp;
 use crate::tls::TlsStream;
 
 /// A byte stream that never blocks: TCP, and whatever else a worker is to drive.
@@ -199,6 +200,14 @@ impl Transport {
             #[cfg(test)]
             Self::Other(socket) => socket.write_vectored(&[IoSlice::new(bytes)]),
         })
+    }
+
+    /// The same for the last bytes before our side ends, in this turn: the kernel may send both at once.
+    pub(crate) fn write_last(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => retry(|| tcp::write_last(stream, bytes)),
+            other => other.write(bytes),
+        }
     }
 
     #[inline]

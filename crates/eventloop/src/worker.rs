@@ -159,6 +159,7 @@ impl<H: Handler> Worker<H> {
             self.release_throttled();
         }
         self.read_on();
+        self.core.write_deferred();
         if deadlines || self.put_off >= PUT_OFF {
             self.put_off = 0;
             self.expire();
@@ -344,6 +345,7 @@ impl<H: Handler> Worker<H> {
         if slot.flags.again {
             // It waits for its turn: what it has sent may be the sign of life.
             self.read(index);
+            self.core.write_deferred();
         }
         let slot = self.core.slots.get_mut(index);
         let Some(slot) = slot.filter(|slot| !slot.flags.ended) else {

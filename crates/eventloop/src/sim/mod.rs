@@ -13,6 +13,7 @@ mod secure;
 mod tests_admission;
 mod tests_backpressure;
 mod tests_closing;
+mod tests_deferred;
 #[cfg(feature = "client")]
 mod tests_dialling;
 mod tests_fairness;
