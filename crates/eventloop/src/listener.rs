@@ -16,6 +16,7 @@ use wirefan_protocol::{Millis, Timeouts};
 
 use crate::endpoint::{Endpoint, ListenAddr, Place};
 use crate::stream::Stream;
+use crate::tcp;
 use crate::tls::Tls;
 #[cfg(unix)]
 use crate::unix_socket::{self, SocketFile};
@@ -35,12 +36,24 @@ pub(crate) const CAN_SHARE: bool = cfg!(any(
 ));
 
 /// What is asked of the system for every socket.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct SocketOptions {
     /// Others may listen on the same port.
     pub(crate) reuse_port: bool,
+    /// A connection is held back until its first bytes have come.
+    pub(crate) defer_accept: bool,
     /// How long data may go unacknowledged, as it was set; `None`: it was not.
     pub(crate) user_timeout: Option<Option<Duration>>,
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self {
+            reuse_port: false,
+            defer_accept: true,
+            user_timeout: None,
+        }
+    }
 }
 
 impl SocketOptions {
@@ -145,6 +158,10 @@ fn bind(addr: SocketAddr, workers: usize, options: SocketOptions) -> io::Result<
         .map(|_| {
             let socket = socket(addr, workers > 1 || options.reuse_port)?;
             set_user_timeout(&SockRef::from(&socket), options)?;
+            if options.defer_accept {
+                // Without it all is the same, and costs a little more.
+                let _ = tcp::defer_accept(&socket);
+            }
             socket.listen(BACKLOG)?;
             socket.set_nonblocking(true)?;
             Ok(TcpListener::from_std(socket.into()))
@@ -291,6 +308,22 @@ mod tests {
         ([127, 0, 0, 1], 0).into()
     }
 
+    /// Clients need not say anything.
+    const SILENT: SocketOptions = SocketOptions {
+        reuse_port: false,
+        defer_accept: false,
+        user_timeout: None,
+    };
+
+    fn listen_with(options: SocketOptions) -> (Listener, SocketAddr) {
+        let endpoint = Endpoint::from(any_port());
+        let listener = listen(&endpoint, 1, options).unwrap().remove(0);
+        let Ok(ListenAddr::Tcp(addr)) = listener.addr() else {
+            panic!("no address");
+        };
+        (listener, addr)
+    }
+
     #[test]
     fn port_0_is_the_same_port_for_all_workers() {
         let listeners = bind(any_port(), 3, SocketOptions::default()).unwrap();
@@ -320,13 +353,7 @@ mod tests {
 
     #[test]
     fn a_batch_leaves_the_rest_for_the_next_turn() {
-        let endpoint = Endpoint::from(any_port());
-        let mut listener = listen(&endpoint, 1, SocketOptions::default())
-            .unwrap()
-            .remove(0);
-        let Ok(ListenAddr::Tcp(addr)) = listener.addr() else {
-            panic!("no address");
-        };
+        let (mut listener, addr) = listen_with(SILENT);
         let _clients: Vec<_> = (0..BATCH + 1)
             .map(|_| StdStream::connect(addr).unwrap())
             .collect();
@@ -339,15 +366,33 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
+    fn a_connection_is_held_back_until_its_first_bytes_have_come_or_for_a_while() {
+        use std::{io::Write, thread, time::Instant};
+
+        let (mut listener, addr) = listen_with(SocketOptions::default());
+        let mut accepted = |wait: Duration| {
+            let (mut count, end) = (0, Instant::now() + wait);
+            while count == 0 && Instant::now() < end {
+                listener.ready();
+                listener.accept(Millis(1), |_| count += 1);
+                thread::sleep(Duration::from_millis(1));
+            }
+            count
+        };
+        let mut client = StdStream::connect(addr).unwrap();
+        assert_eq!(accepted(Duration::from_millis(100)), 0);
+        client.write_all(b"GET").unwrap();
+        assert_eq!(accepted(Duration::from_secs(30)), 1);
+        let _silent = StdStream::connect(addr).unwrap();
+        assert_eq!(accepted(Duration::from_secs(30)), 1, "it is never let in");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
     fn accepted_sockets_inherit_the_user_timeout() {
         let mut timeouts = Timeouts::default();
         let set = |options: SocketOptions, timeouts: &Timeouts| {
-            let options = options.with_times(timeouts);
-            let endpoint = Endpoint::from(any_port());
-            let mut listener = listen(&endpoint, 1, options).unwrap().remove(0);
-            let Ok(ListenAddr::Tcp(addr)) = listener.addr() else {
-                panic!("no address");
-            };
+            let (mut listener, addr) = listen_with(options.with_times(timeouts));
             let _client = StdStream::connect(addr).unwrap();
             let mut got = None;
             listener.accept(Millis(1), |arrival| {
@@ -358,7 +403,7 @@ mod tests {
             });
             got.expect("a connection")
         };
-        let by_default = SocketOptions::default();
+        let by_default = SILENT;
         assert_eq!(set(by_default, &timeouts), Some(Duration::from_secs(35)));
         timeouts.ping = None;
         assert_eq!(set(by_default, &timeouts), None);

@@ -280,6 +280,15 @@ impl ServerBuilder {
         self
     }
 
+    /// Whether the system holds a TCP connection back until its first bytes have come, or for a second (`TCP_DEFER_ACCEPT`,
+    /// on Linux only): when it is accepted there is something to read, and who connects and says nothing costs no
+    /// descriptor meanwhile. A connection that is held back when its listener closes is reset. A socket that is open already stays as it is. Default: yes.
+    #[must_use]
+    pub fn defer_accept(mut self, defer: bool) -> Self {
+        self.sockets.defer_accept = defer;
+        self
+    }
+
     /// How long data may be on its way without being acknowledged, or wait for a peer that takes nothing, before the
     /// system gives the connection up (`TCP_USER_TIMEOUT`, on Linux only); `None`: what the system does by itself, after a
     /// quarter of an hour. Such an end is [`CloseCause::Reset`](crate::CloseCause::Reset) with

@@ -265,6 +265,10 @@ fn those_that_say_nothing_have_a_limit_of_their_own() {
     let server = Wirefan::start(&["echo", "--max-pending", "3", "--workers", "1"]);
     let mut open = server.connect("/");
     let silent: Vec<TcpStream> = (0..3).map(|_| dial(server.addr)).collect();
+    for mut socket in &silent {
+        // Without a byte the system would keep them to itself for a second.
+        socket.write_all(b"G").unwrap();
+    }
     let answer = exchange(dial(server.addr), "");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     server.line_with(r#"cause="too_many_pending""#);
