@@ -52,7 +52,7 @@ use crate::run::Runner;
     max_term_width = 100,
     after_help = "\
 Examples:
-  cargo run --release -p wirefan-benches -- compare                    everything, in about 40 minutes
+  cargo run --release -p wirefan-benches -- compare                    everything, in about 50 minutes
   cargo run --release -p wirefan-benches -- compare --quick            a first look, in some minutes
   cargo run --release -p wirefan-benches -- compare --rows e16d1,bc16 --peers wirefan,limit,bun
   cargo run --release -p wirefan-benches -- compare --rows e16t,bc16t  over TLS

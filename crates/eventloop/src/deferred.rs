@@ -6,8 +6,8 @@ use crate::state::Core;
 
 /// Behind so many reads what was put off is written, whatever they led to.
 const READS: usize = 16;
-/// When as many bytes have been collected they are written.
-const MUCH: usize = 16 * 1024;
+/// When as many bytes have been collected they are written: more of them would only leave the nearest cache.
+const MUCH: usize = 8 * 1024;
 
 /// The writes that are put off: their bytes tile the front of `out`.
 #[derive(Debug, Default)]
