@@ -9,7 +9,7 @@ use wirefan_protocol::Millis;
 
 use crate::CloseCause;
 use crate::outbox::begun_rest;
-use crate::slot::{Farewell, Holds, Inbound, Slot, Stage};
+use crate::slot::{Farewell, Holds, Inbound, Stage};
 use crate::state::{Core, NOBODY, OUT_HIGH};
 use crate::wheel::Deadline;
 
@@ -245,14 +245,10 @@ impl<P> Core<P> {
 
     /// Ends the transport when all is said and written.
     pub(crate) fn finish_if_done(&mut self, index: u32) {
-        if !self.slots.get(index).is_some_and(Slot::is_done) {
-            return;
-        }
-        self.write_deferred();
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
-        if slot.waits_to_write() || slot.flags.ended || !slot.is_done() {
+        if !slot.is_done() || slot.waits_to_write() || slot.flags.ended {
             return;
         }
         // RFC 6455 §7.1.1: the client waits for the server to end the transport.

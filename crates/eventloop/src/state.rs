@@ -46,11 +46,11 @@ pub(crate) struct Core<P> {
     /// without a backlog, and nothing is compressed for it. Whatever might change that sets this to [`NOBODY`].
     pub(crate) at_ease: u32,
     pub(crate) out: Vec<u8>,
-    /// Where in `out` that begins; before it stands what was put off.
+    /// Where in `out` begins what the current connection is sent; before it stands what was put off.
     pub(crate) own: usize,
     pub(crate) deferred: Deferred,
     pub(crate) scratch: SendScratch,
-    /// Bytes of it that are an HTTP answer and not frames, at the front.
+    /// Bytes at the front of what the current connection is sent that are an HTTP answer and not frames.
     pub(crate) out_head: usize,
     /// To be written at the end of the turn.
     pub(crate) dirty: Vec<u32>,
