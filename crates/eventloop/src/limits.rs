@@ -30,8 +30,9 @@ use wirefan_admission::{AddressLimits, Networks, PerAddress, TrafficLimits};
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Connections and handshakes of each client address. A connection over TCP counts as a handshake as soon as it is there,
-    /// whether a request follows or not. Default: any number.
+    /// Connections and handshakes of each client address. A connection over TCP counts as a handshake as soon as it is accepted,
+    /// whether a request follows or not ([`defer_accept`](crate::ServerBuilder::defer_accept) tells when that is). Default: any
+    /// number.
     pub per_address: AddressLimits,
     /// HTTP proxies, which name their clients in a header: they are not counted by address. The handler knows of the clients
     /// when it sees the header, and says so with [`Ctx::count_as`](crate::Ctx::count_as). Default: none.

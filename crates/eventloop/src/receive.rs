@@ -24,6 +24,11 @@ const UPGRADE_REQUIRED: &[u8] = b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: webs
 impl<H: Handler> Worker<H> {
     /// Reads once from a connection, and has the handler see all of it.
     pub(crate) fn read(&mut self, index: u32) {
+        self.read_once(index);
+        self.core.age_deferred();
+    }
+
+    fn read_once(&mut self, index: u32) {
         let mut room = self.read_buffer.len();
         if self.core.settings.admission.metered {
             if self.take_up(index) {
@@ -120,7 +125,6 @@ impl<H: Handler> Worker<H> {
         } else {
             self.leave_call(index);
         }
-        self.core.age_deferred();
     }
 
     /// Writes what a call or a read led to.

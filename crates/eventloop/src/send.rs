@@ -265,6 +265,9 @@ impl<P> Core<P> {
         if slot.flags.inbound == Inbound::AtEnd
             || (slot.flags.farewell == Farewell::PeerClosed && !slot.flags.readable)
         {
+            if slot.flags.inbound == Inbound::Open {
+                slot.socket.release_last();
+            }
             return self.end_as_known(index);
         }
         slot.stage = Stage::Draining;

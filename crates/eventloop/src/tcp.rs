@@ -4,6 +4,7 @@
 #[cfg(target_os = "linux")]
 mod linux {
     use std::io;
+    use std::net::Shutdown;
 
     use mio::net::TcpStream;
     use nix::sys::socket::SetSockOpt;
@@ -28,10 +29,16 @@ mod linux {
         let flags = libc::MSG_NOSIGNAL | libc::MSG_MORE;
         SockRef::from(stream).send_with_flags(bytes, flags)
     }
+
+    /// Ends our side, which sends what was written last.
+    pub(crate) fn release_last(stream: &TcpStream) {
+        // Where it fails the connection is gone.
+        let _ = stream.shutdown(Shutdown::Write);
+    }
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{defer_accept, write_last};
+pub(crate) use linux::{defer_accept, release_last, write_last};
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn defer_accept(_: &socket2::Socket) -> std::io::Result<()> {
@@ -42,3 +49,6 @@ pub(crate) fn defer_accept(_: &socket2::Socket) -> std::io::Result<()> {
 pub(crate) fn write_last(mut stream: &mio::net::TcpStream, bytes: &[u8]) -> std::io::Result<usize> {
     std::io::Write::write(&mut stream, bytes)
 }
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn release_last(_: &mio::net::TcpStream) {}

@@ -210,6 +210,14 @@ impl Transport {
         }
     }
 
+    /// Lets out what the kernel may hold back since then, with our end behind it. What comes in before the socket is
+    /// closed resets it, and would have it lost.
+    pub(crate) fn release_last(&self) {
+        if let Self::Tcp(stream) = self {
+            tcp::release_last(stream);
+        }
+    }
+
     #[inline]
     pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         retry(|| match self {

@@ -201,6 +201,8 @@ impl<H: Handler> Worker<H> {
 
     /// Takes the mail out. To be called when the mailbox has woken the worker.
     pub(crate) fn open_mail(&mut self) {
+        // It may hold much, and much to do.
+        self.core.write_deferred();
         let mut mail = mem::take(&mut self.mail);
         let waiting = self.mailboxes[usize::from(self.core.worker)].take(&mut mail);
         for worker in waiting {

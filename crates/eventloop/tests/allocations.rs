@@ -62,8 +62,19 @@ impl Handler for Counting {
     }
 }
 
-/// What the allocator is asked while clients send one message after the other.
-fn allocations(room: bool) -> usize {
+/// What clients do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Load {
+    /// One message after the other, each back before the next.
+    OneByOne,
+    /// All clients send some, and then all read: what many reads led to is written together.
+    Together,
+    /// A message goes to all clients.
+    Room,
+}
+
+/// What the allocator is asked meanwhile.
+fn allocations(load: Load) -> usize {
     let (tell, told) = mpsc::channel();
     // Deadlines that strike are no messages: none does while these are counted.
     let mut timeouts = Timeouts::default();
@@ -75,26 +86,32 @@ fn allocations(room: bool) -> usize {
         .workers(1)
         .timeouts(timeouts)
         .start(move |_| Counting {
-            room,
+            room: load == Load::Room,
             messages: 0,
             before: 0,
             tell: tell.clone(),
         })
         .unwrap();
-    let role = format!("{} {room}", server.addrs()[0]);
+    let role = format!("{} {load:?}", server.addrs()[0]);
     let _child = Child::start(TEST, &role);
     told.recv_timeout(PATIENCE).expect("a count")
 }
 
 fn clients(role: &str) {
-    let (addr, room) = role.split_once(' ').expect("two words");
+    let (addr, load) = role.split_once(' ').expect("two words");
     let addr = addr.parse().expect("an address");
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::connect(addr, "/")).collect();
-    for i in 0..WARM + COUNTED {
-        clients[i % CLIENTS].send_text("a small message, as they are");
-        let members = if room == "true" { CLIENTS } else { 1 };
-        for member in 0..members {
-            clients[(i + member) % CLIENTS].next_text();
+    let is = |other: Load| load == format!("{other:?}");
+    let at_once = if is(Load::Together) { 5 * CLIENTS } else { 1 };
+    let members = if is(Load::Room) { CLIENTS } else { 1 };
+    for first in (0..WARM + COUNTED).step_by(at_once) {
+        for i in first..first + at_once {
+            clients[i % CLIENTS].send_text("a small message, as they are");
+        }
+        for i in first..first + at_once {
+            for member in 0..members {
+                clients[(i + member) % CLIENTS].next_text();
+            }
         }
     }
     obey(|line| line.into());
@@ -105,9 +122,9 @@ fn a_small_message_allocates_nothing() {
     if let Some(role) = role() {
         return clients(&role);
     }
-    for room in [false, true] {
-        let allocations = allocations(room);
-        println!("{allocations} allocations for {COUNTED} messages (room: {room})");
+    for load in [Load::OneByOne, Load::Together, Load::Room] {
+        let allocations = allocations(load);
+        println!("{allocations} allocations for {COUNTED} messages ({load:?})");
         assert_eq!(allocations, 0);
     }
 }

@@ -4,6 +4,7 @@ mod common;
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -138,6 +139,34 @@ fn behind_both_closes_the_server_ends_tcp_at_once_and_first() {
     let cause = server.closed().cause;
     assert_eq!(cause.name(), "peer_closed");
     until("nothing is left", || server.connections() == 0);
+}
+
+/// A Close may be held back to travel with the end of the stream. What the peer sends meanwhile, a Pong for instance, resets
+/// the connection when it is closed.
+#[test]
+fn our_answer_to_a_close_is_not_lost_to_what_comes_in_before_the_socket_is_closed() {
+    let (entered, has_entered) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    let may_go_on = Mutex::new(may_go_on);
+    let app = App::echo().on_message(move |_, _| {
+        entered.send(()).unwrap();
+        may_go_on.lock().unwrap().recv().unwrap();
+    });
+    let server = TestServer::start(app, |builder| builder);
+    let mut busy = server.client("/");
+    let mut stream = dial(server.addr);
+    upgrade(&mut stream, "/");
+    // The Close and the second message are read in one turn.
+    busy.send_text("one");
+    has_entered.recv().unwrap();
+    stream.write_all(&frame(0x88, b"\x03\xe8bye")).unwrap();
+    busy.send_text("two");
+    go_on.send(()).unwrap();
+    has_entered.recv().unwrap();
+    stream.write_all(&frame(0x8a, b"late")).unwrap();
+    go_on.send(()).unwrap();
+    assert_eq!(read_all(&mut stream).0, b"\x88\x02\x03\xe8");
+    assert_eq!(server.closed().cause.name(), "peer_closed");
 }
 
 #[test]

@@ -5,11 +5,12 @@ mod common;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
 
 use common::client::{dial, frame, upgrade};
 use common::server::{App, TestServer};
-use common::{noise, until};
+use common::{PATIENCE, noise, until};
 use wirefan_eventloop::Message;
 
 /// Runs echoes of one client while others send `flood` without a pause.
@@ -96,4 +97,20 @@ fn beside_a_room_that_is_flooded() {
             _ => {}
         });
     served_beside(app, &frame(0x82, &noise(10_000)).repeat(10), 3, 50);
+}
+
+#[test]
+fn an_answer_does_not_wait_for_the_mail_behind_it() {
+    let server = TestServer::echo();
+    let mut client = server.client("/");
+    let busy = server.keep_busy(0);
+    // Both are there when the worker looks up again, the message first.
+    client.send_text("hello");
+    let (release, released) = mpsc::channel::<()>();
+    server.note(0, move |_| {
+        let _ = released.recv_timeout(2 * PATIENCE);
+    });
+    drop(busy);
+    assert_eq!(client.next_text(), "hello");
+    drop(release);
 }

@@ -21,7 +21,7 @@ impl Millis {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// From the transport's beginning to the end of the opening handshake. Default: 10 s.
+    /// From the moment we were given the transport to the end of the opening handshake. Default: 10 s.
     pub handshake: Duration,
     /// A peer not heard of for this long, less the `jitter`, is sent a ping; `None`: never. Default: 25 s.
     pub ping: Option<Duration>,
