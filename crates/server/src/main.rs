@@ -12,6 +12,7 @@ mod connect;
 mod door;
 mod echo;
 mod endurance;
+mod header;
 mod health;
 mod inherited;
 mod leaving;

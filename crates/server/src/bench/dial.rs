@@ -10,9 +10,10 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Type};
 use wirefan_eventloop::rustls::ClientConfig;
-use wirefan_protocol::handshake::{Answer, ClientHandshake, ClientRequest};
+use wirefan_protocol::handshake::{Answer, ClientHandshake};
 use wirefan_protocol::{Config, Connection, Input};
 
+use super::asked::Asked;
 use super::failure::Failure;
 use super::socket::Socket;
 use super::target::Target;
@@ -28,6 +29,7 @@ const RAW_HEAD: usize = 4096;
 pub(crate) struct Dialler {
     pub(crate) target: Target,
     pub(crate) addr: SocketAddr,
+    pub(crate) asked: Asked,
     pub(crate) config: Arc<Config>,
     /// For `wss://`.
     pub(crate) tls: Option<Arc<ClientConfig>>,
@@ -93,7 +95,7 @@ impl Dialler {
         })
     }
 
-    /// Writes a request; what is wrong with it is wrong with the URL.
+    /// Writes a request; what is wrong with it is wrong with the URL or the options.
     pub(crate) fn handshake(
         &self,
         room: Option<usize>,
@@ -101,9 +103,8 @@ impl Dialler {
     ) -> io::Result<ClientHandshake> {
         let path = room.map(|room| format!("{}{room}", self.target.path));
         let path = path.as_deref().unwrap_or(&self.target.path);
-        let asked = ClientRequest::new(&self.target.authority, path);
-        ClientHandshake::start(Arc::clone(&self.config), asked, seed()?, request)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+        self.asked
+            .start(&self.config, &self.target.authority, path, request)
     }
 }
 

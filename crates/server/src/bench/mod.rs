@@ -2,6 +2,7 @@
 //!
 //! `load.rs` leads a run through its phases; each thread is a `Worker`, or a `Churn` that opens and closes.
 
+mod asked;
 mod cargo;
 mod churn;
 mod control;

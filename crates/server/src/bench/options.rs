@@ -8,6 +8,7 @@ use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::asked::Asked;
 use super::target::Target;
 use super::trust::Trust;
 use crate::quantity;
@@ -69,7 +70,8 @@ impl Bench {
         match &self.mode {
             Mode::Echo(echo) => echo.messages.contradiction(&echo.common),
             Mode::Broadcast(broadcast) => broadcast.contradiction(),
-            Mode::Connect(_) | Mode::Idle(_) => None,
+            Mode::Connect(connect) => connect.common.contradiction(),
+            Mode::Idle(idle) => idle.common.contradiction(),
         }
     }
 }
@@ -103,6 +105,9 @@ pub(crate) struct Common {
     /// of RFC 6455's example and then gives back every byte as it came. It shows what a server could reach at best.
     #[arg(value_name = "URL", value_parser = Target::parse)]
     pub(crate) url: Target,
+
+    #[command(flatten)]
+    pub(crate) asked: Asked,
 
     #[command(flatten)]
     pub(crate) trust: Trust,
@@ -264,6 +269,8 @@ fn message_size(text: &str) -> Result<usize, String> {
 /// Options that cannot hold together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Contradiction {
+    /// The request to a server that speaks no WebSocket is a constant.
+    AskedOfTcp,
     /// A server that speaks no WebSocket compresses nothing.
     CompressedTcp,
     /// A message has to tell whose it is.
@@ -277,6 +284,9 @@ pub(crate) enum Contradiction {
 impl fmt::Display for Contradiction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::AskedOfTcp => {
+                "--header, --subprotocol and --origin need a ws:// URL: behind tcp:// nobody reads them"
+            }
             Self::CompressedTcp => {
                 "--compress needs a ws:// URL: behind tcp:// nobody decompresses"
             }
@@ -291,9 +301,16 @@ impl fmt::Display for Contradiction {
 
 impl core::error::Error for Contradiction {}
 
+impl Common {
+    fn contradiction(&self) -> Option<Contradiction> {
+        (self.url.raw && !self.asked.is_empty()).then_some(Contradiction::AskedOfTcp)
+    }
+}
+
 impl Messages {
     fn contradiction(&self, common: &Common) -> Option<Contradiction> {
-        (self.compress && common.url.raw).then_some(Contradiction::CompressedTcp)
+        let compressed = self.compress && common.url.raw;
+        (compressed.then_some(Contradiction::CompressedTcp)).or_else(|| common.contradiction())
     }
 }
 

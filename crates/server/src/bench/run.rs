@@ -85,6 +85,7 @@ fn measure(plan: &Plan) -> Result<Results, BenchError> {
     let dialler = Dialler {
         target: common.url.clone(),
         addr,
+        asked: common.asked.clone(),
         config: Arc::new(plan.config()),
         tls,
     };

@@ -596,3 +596,23 @@ fn too_few_descriptors_are_told_before_anything_starts() {
         "1036 open files and the limit is 100: raise it (ulimit -Hn",
     );
 }
+
+#[test]
+fn a_server_that_lets_in_only_some_is_loaded_with_what_it_asks_for() {
+    let token = concat!(env!("CARGO_TARGET_TMPDIR"), "/bench-tokens");
+    std::fs::write(token, "a-token-for-the-load load\n").unwrap();
+    let server = Wirefan::start(&["echo", "--token-file", token, "--subprotocol", "v2"]);
+    fails("echo", server.addr, "401 Unauthorized");
+    let url = format!("ws://{}/", server.addr);
+    let args = ["-H", "Authorization: Bearer a-token-for-the-load", "--json"];
+    for mode in ["echo", "connect"] {
+        let asked = ["bench", mode, &url, "--warmup", "0", "--duration", "100ms"];
+        let with = |more: &[&str]| run(&[&asked[..], &args, more].concat());
+        let output = with(&["--subprotocol", "v1", "--subprotocol", "v2"]);
+        assert!(output.status.success(), "{output:?}");
+        assert!(json(&output)["messages"].as_u64() > Some(0));
+        // The Origin is one that it does not know.
+        let output = with(&["--origin", "https://elsewhere.example"]);
+        complains(&output, "403 Forbidden");
+    }
+}
