@@ -1,5 +1,5 @@
-//! The event loop's share of the instruction counts: an echo server in a process of its own, and a driver that sends
-//! it a fixed number of messages. Used by `instructions.rs`.
+//! The event loop's share of the instruction counts: a server in a process of its own, and a driver that sends it a fixed
+//! number of messages. Used by `instructions.rs`.
 
 use core::time::Duration;
 use std::io::{self, Read, Write};
@@ -24,26 +24,37 @@ pub(crate) struct Exchange {
     pub(crate) messages: usize,
     /// Bytes of a message.
     pub(crate) len: usize,
+    /// Who else gets each message. With none, they come back.
+    subscribers: usize,
 }
 
-pub(crate) static EXCHANGES: [Exchange; 3] = [
-    exchange("echo-16-1", 2000, 1, 16),
-    exchange("echo-16-32", 500, 32, 16),
-    exchange("echo-1024-8", 500, 8, 1024),
+pub(crate) static EXCHANGES: [Exchange; 4] = [
+    exchange("echo-16-1", 2000, 1, 16, 0),
+    exchange("echo-16-32", 500, 32, 16, 0),
+    exchange("echo-1024-8", 500, 8, 1024, 0),
+    exchange("fan-out-16-16", 500, 16, 16, 8),
 ];
 
-const fn exchange(name: &'static str, rounds: u64, messages: usize, len: usize) -> Exchange {
+const fn exchange(
+    name: &'static str,
+    rounds: u64,
+    messages: usize,
+    len: usize,
+    subscribers: usize,
+) -> Exchange {
     Exchange {
         name,
         rounds,
         messages,
         len,
+        subscribers,
     }
 }
 
-struct Echo;
+/// Texts come back, and binary messages go to all others.
+struct Exchanger;
 
-impl Handler for Echo {
+impl Handler for Exchanger {
     type Peer = ();
     type Note = ();
 
@@ -51,8 +62,17 @@ impl Handler for Echo {
         Decision::accept(())
     }
 
+    fn open(&mut self, conn: &mut Conn<'_, ()>) {
+        conn.subscribe("all");
+    }
+
     fn message(&mut self, conn: &mut Conn<'_, ()>, message: Message<'_>) {
-        let _ = conn.send(message);
+        match message {
+            Message::Text(text) => {
+                let _ = conn.send_text(text);
+            }
+            Message::Binary(_) => conn.publish("all", message),
+        }
     }
 }
 
@@ -65,7 +85,7 @@ pub(crate) fn serve() -> io::Result<()> {
         .listen((Ipv4Addr::LOCALHOST, 0))?
         .workers(1)
         .timeouts(timeouts)
-        .start(|_| Echo)?;
+        .start(|_| Exchanger)?;
     for addr in server.addrs() {
         println!("{}", addr.port());
     }
@@ -75,33 +95,56 @@ pub(crate) fn serve() -> io::Result<()> {
 }
 
 impl Exchange {
-    /// Opens a connection to the port, and sends all messages of a round in one write when those of the last one are back.
+    /// Opens its connections to the port, and sends all messages of a round in one write when those of the last one have
+    /// come.
     pub(crate) fn drive(&self, port: u16, rounds: u64) -> io::Result<()> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        stream.write_all(opening::REQUEST)?;
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte)?;
-            answer.extend(byte);
+        let mut sender = connect(port)?;
+        let mut subscribers = Vec::new();
+        for _ in 0..self.subscribers {
+            subscribers.push(connect(port)?);
         }
-        let text = text(self.len);
-        let header = Header::of_message(Kind::Text, text.len()).encode();
-        let expected = [&*header, text.as_bytes()].concat().repeat(self.messages);
-        let frames = client_frame(Opcode::Text, text.as_bytes()).repeat(self.messages);
-        let mut answers = vec![0; expected.len()];
+        let payload = text(self.len);
+        let (kind, opcode) = match self.subscribers {
+            0 => (Kind::Text, Opcode::Text),
+            _ => (Kind::Binary, Opcode::Binary),
+        };
+        let header = Header::of_message(kind, payload.len()).encode();
+        let expected = [&*header, payload.as_bytes()]
+            .concat()
+            .repeat(self.messages);
+        let frames = client_frame(opcode, payload.as_bytes()).repeat(self.messages);
+        let mut received = vec![0; expected.len()];
         for _ in 0..rounds {
-            stream.write_all(&frames)?;
-            stream.read_exact(&mut answers)?;
-            if answers != expected {
-                return Err(io::Error::other("other messages came back"));
+            sender.write_all(&frames)?;
+            let receivers = match self.subscribers {
+                0 => std::slice::from_mut(&mut sender),
+                _ => &mut subscribers[..],
+            };
+            for receiver in receivers {
+                receiver.read_exact(&mut received)?;
+                if received != expected {
+                    return Err(io::Error::other("other messages have come"));
+                }
             }
         }
         Ok(())
     }
+}
+
+/// Opens a WebSocket.
+fn connect(port: u16) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(opening::REQUEST)?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        answer.extend(byte);
+    }
+    Ok(stream)
 }
 
 #[cfg(test)]
@@ -109,12 +152,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_driven_is_echoed() {
+    fn what_is_driven_comes() {
         let server = Server::builder()
             .listen((Ipv4Addr::LOCALHOST, 0))
             .unwrap()
             .workers(1)
-            .start(|_| Echo)
+            .start(|_| Exchanger)
             .unwrap();
         let port = server.addrs()[0].port();
         for exchange in &EXCHANGES {

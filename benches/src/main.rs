@@ -258,9 +258,8 @@ fn compare(options: &Compare) -> Result<(), Error> {
     let (home, mut runner) = prepare(seconds)?;
     let (programs, left_out) = install(&home, &peers);
     let machine = machine::describe();
-    // A part of the table, or a hasty one, is not to replace the whole one.
+    // A part of the table, or one that does not count, is not to replace the whole one.
     let complete = options.rows.is_empty() && options.peers.is_empty() && left_out.is_empty();
-    let whole = complete && rounds >= report::ROUNDS;
     let results = measure(&mut runner, &rows, &programs, rounds)?;
     let judged = if rounds >= report::ROUNDS {
         judge(&mut runner, &rows, &programs)?
@@ -282,7 +281,7 @@ fn compare(options: &Compare) -> Result<(), Error> {
     };
     let raw = home.dir.join("raw.json");
     write(&raw, &results.raw().to_string())?;
-    let to = if whole {
+    let to = if complete && report.counts().is_ok() {
         home.root.join("benches")
     } else {
         home.dir.clone()

@@ -75,25 +75,32 @@ impl Report<'_> {
         text
     }
 
-    fn head(&self, text: &mut String) {
+    /// Whether the run counts; if not, why.
+    pub(crate) fn counts(&self) -> Result<(), &'static str> {
         let checks = self.checks();
-        let broken = checks.iter().filter(|check| !check.holds()).count();
         let wanted: usize = self.rows.iter().map(|row| row.known.len()).sum();
-        let verdict = match (checks.len(), broken) {
-            _ if self.rounds < ROUNDS => {
-                "**This run does not count**: it has fewer than six rounds, so its intervals are all that was \
-                                          seen, and less sure than 95 %."
+        if self.rounds < ROUNDS {
+            Err(
+                "it has fewer than six rounds, so its intervals are all that was seen, and less sure than 95 %.",
+            )
+        } else if checks.is_empty() || checks.len() < wanted {
+            Err(
+                "without fastwebsockets and Bun beside it in each row, nothing shows that `limit` is the ruler that it \
+                 should be.",
+            )
+        } else if !checks.iter().all(Check::holds) {
+            Err("`limit` is not as far ahead as it should be (see *The ruler*).")
+        } else {
+            Ok(())
+        }
+    }
+
+    fn head(&self, text: &mut String) {
+        let verdict = match self.counts() {
+            Ok(()) => {
+                "This run counts: `limit` is as far ahead of fastwebsockets and Bun as it should be.".to_owned()
             }
-            (found, _) if found == 0 || found < wanted => {
-                "**This run does not count**: without fastwebsockets and Bun beside it in each row, nothing shows that \
-                       `limit` is the ruler that it should be."
-            }
-            (_, 0) => {
-                "This run counts: `limit` is as far ahead of fastwebsockets and Bun as it should be."
-            }
-            (_, _) => {
-                "**This run does not count**: `limit` is not as far ahead as it should be (see *The ruler*)."
-            }
+            Err(why) => format!("**This run does not count**: {why}"),
         };
         let _ = writeln!(
             text,
@@ -224,7 +231,7 @@ impl Report<'_> {
             text,
             "## The ruler\n\n\
              A slow `limit` would flatter everybody. On a quiet machine, fastwebsockets and Bun have these ratios to it; where one \
-             is more than {:.0} % above (two medians of six rounds, each good to about ±10 %), the row does not count.\n\n\
+             is more than {:.0} % above (two medians of six rounds, each good to about ±10 %), the run does not count.\n\n\
              | row | peer | known ratio to `limit` | in this run | |\n|---|---|---|---|---|",
             (ruler::TOLERANCE - 1.0) * 100.0
         );
