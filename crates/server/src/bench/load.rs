@@ -47,6 +47,7 @@ impl Load {
         let cargos: Arc<[Arc<Cargo>]> = cargos.map(Arc::new).collect();
         let sources = Sources::held(
             dialler.addr.ip(),
+            &plan.common.source,
             plan.roles.len(),
             PortRange::of_this_machine(),
         );
@@ -62,7 +63,7 @@ impl Load {
                     number,
                     poll,
                     control,
-                    sources: Sources::churned(dialler.addr.ip()),
+                    sources: Sources::churned(dialler.addr.ip(), &plan.common.source),
                     dialler,
                     slots: roles.filter(|(place, _)| place % threads == number).count(),
                     reports,

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 
 use clap::builder::RangedU64ValueParser;
@@ -111,6 +112,12 @@ pub(crate) struct Common {
 
     #[command(flatten)]
     pub(crate) trust: Trust,
+
+    /// Address of this machine to come from; give it again for more, and connections take turns
+    ///
+    /// An address has some 28000 ports to one server. On the loopback of Linux there are many without this.
+    #[arg(long, value_name = "IP")]
+    pub(crate) source: Vec<IpAddr>,
 
     /// Threads that drive the connections
     #[arg(long, value_name = "N", default_value = "1")]

@@ -1,7 +1,7 @@
 //! [`check`]: whether this machine lets us open so many connections, before the first one is opened.
 
 use core::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::sources::{self, PortRange};
 use crate::limits;
@@ -15,8 +15,14 @@ const PER_THREAD: usize = 4;
 pub(crate) enum Shortage {
     /// Open files.
     Files { needed: usize, limit: usize },
-    /// Ports to one server from one address.
-    Ports { needed: usize, range: PortRange },
+    /// Ports to one server from so many addresses.
+    Ports {
+        needed: usize,
+        range: PortRange,
+        addresses: usize,
+    },
+    /// An address from which this server cannot be reached.
+    Family { source: IpAddr, server: IpAddr },
 }
 
 impl fmt::Display for Shortage {
@@ -27,14 +33,22 @@ impl fmt::Display for Shortage {
                 "this needs {needed} open files and the limit is {limit}: raise it (ulimit -Hn, or LimitNOFILE= of \
                  systemd), or use fewer connections"
             ),
-            Self::Ports { needed, range } => write!(
+            Self::Ports {
+                needed,
+                range,
+                addresses,
+            } => write!(
                 f,
-                "this needs {needed} ports and one address has the {} from {} to {}: widen \
-                 net.ipv4.ip_local_port_range, use fewer connections or a server on 127.0.0.1, or run from several \
-                 machines",
+                "this needs {needed} ports and {addresses} x {} are there, from {} to {}: widen \
+                 net.ipv4.ip_local_port_range, use fewer connections or a server on 127.0.0.1, or name more addresses of \
+                 this machine (--source)",
                 range.ports(),
                 range.first,
                 range.last
+            ),
+            Self::Family { source, server } => write!(
+                f,
+                "from {source} nobody comes to {server}: --source takes addresses of the same family as the server's"
             ),
         }
     }
@@ -47,6 +61,7 @@ pub(crate) fn check(
     connections: usize,
     threads: usize,
     server: SocketAddr,
+    given: &[IpAddr],
 ) -> Result<(), Shortage> {
     let needed = connections + RESERVE + threads * PER_THREAD;
     enough(
@@ -54,7 +69,8 @@ pub(crate) fn check(
         limits::raise_open_files(),
         connections,
         PortRange::of_this_machine(),
-        server,
+        server.ip(),
+        given,
     )
 }
 
@@ -63,7 +79,8 @@ fn enough(
     limit: usize,
     connections: usize,
     range: PortRange,
-    server: SocketAddr,
+    server: IpAddr,
+    given: &[IpAddr],
 ) -> Result<(), Shortage> {
     if files > limit {
         return Err(Shortage::Files {
@@ -71,10 +88,17 @@ fn enough(
             limit,
         });
     }
-    if connections > range.ports() && !sources::many(server.ip()) {
+    if let Some(&source) = given.iter().find(|ip| ip.is_ipv4() != server.is_ipv4()) {
+        return Err(Shortage::Family { source, server });
+    }
+    let addresses = given.len().max(1);
+    if connections.div_ceil(addresses) > range.ports()
+        && (!given.is_empty() || !sources::many(server))
+    {
         return Err(Shortage::Ports {
             needed: connections,
             range,
+            addresses,
         });
     }
     Ok(())
@@ -91,14 +115,19 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_told_in_one_line_with_a_way_out() {
-        let server = SocketAddr::from(([192, 0, 2, 1], 80));
-        assert_eq!(enough(100, 1024, 60, RANGE, server), Ok(()));
+        let server = IpAddr::from([192, 0, 2, 1]);
+        let given = [2, 3].map(|last| IpAddr::from([192, 0, 2, last]));
+        let check = |files, limit, connections, given: &[IpAddr]| {
+            enough(files, limit, connections, RANGE, server, given)
+        };
+        assert_eq!(check(100, 1024, 60, &[]), Ok(()));
+        assert_eq!(check(60_000, 90_000, 56_464, &given), Ok(()));
+        let other = ["::1".parse().unwrap()];
         for (shortage, way_out) in [
-            (enough(2000, 1024, 1960, RANGE, server), "ulimit -Hn"),
-            (
-                enough(30_000, 40_000, 29_000, RANGE, server),
-                "ip_local_port_range",
-            ),
+            (check(2000, 1024, 1960, &[]), "ulimit -Hn"),
+            (check(30_000, 40_000, 29_000, &[]), "ip_local_port_range"),
+            (check(60_000, 90_000, 56_465, &given), "--source"),
+            (check(100, 1024, 60, &other), "same family"),
         ] {
             let text = shortage.unwrap_err().to_string();
             assert!(text.contains(way_out), "{text}");
@@ -109,7 +138,10 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn the_loopback_has_more_addresses() {
-        let server = SocketAddr::from(([127, 0, 0, 1], 80));
-        assert_eq!(enough(100_032, 200_000, 100_000, RANGE, server), Ok(()));
+        let server = IpAddr::from([127, 0, 0, 1]);
+        assert_eq!(
+            enough(100_032, 200_000, 100_000, RANGE, server, &[]),
+            Ok(())
+        );
     }
 }

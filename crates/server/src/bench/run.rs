@@ -77,7 +77,8 @@ fn measure(plan: &Plan) -> Result<Results, BenchError> {
         .resolve(common.timeout)
         .map_err(|error| BenchError::Resolve { url: url(), error })?;
     let threads = usize::from(common.threads.get()).min(plan.roles.len());
-    preflight::check(plan.roles.len(), threads, addr).map_err(BenchError::Shortage)?;
+    preflight::check(plan.roles.len(), threads, addr, &common.source)
+        .map_err(BenchError::Shortage)?;
     let tls = common.url.tls.then(|| common.trust.config());
     let tls = tls
         .transpose()

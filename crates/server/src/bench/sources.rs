@@ -38,12 +38,15 @@ impl PortRange {
     }
 }
 
-/// Addresses on the loopback, each with all of its ports; elsewhere the system chooses.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Sources {
-    /// Connections from one address; 0: the system chooses.
-    each: usize,
-    addresses: usize,
+/// Where connections come from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Sources {
+    /// The system chooses.
+    System,
+    /// Addresses on the loopback, for so many connections each before it is the next one's turn.
+    Loopback { each: usize, addresses: usize },
+    /// These, in turn.
+    Given(Vec<IpAddr>),
 }
 
 /// A closed connection keeps its port for a minute, so that those who open many want many addresses.
@@ -51,43 +54,51 @@ const FOR_CHURN: usize = 64;
 
 impl Sources {
     /// For connections that are open at the same time.
-    pub(crate) fn held(server: IpAddr, connections: usize, range: PortRange) -> Self {
+    pub(crate) fn held(
+        server: IpAddr,
+        given: &[IpAddr],
+        connections: usize,
+        range: PortRange,
+    ) -> Self {
         // Linux gives out every other port first, and searches all of those again once they are used up: a connection
         // then costs it twenty times as much.
         let each = (range.ports() * 3 / 8).max(1);
-        if connections <= each || !many(server) {
-            return Self {
-                each: 0,
-                addresses: 1,
-            };
-        }
-        Self {
-            each,
-            addresses: connections.div_ceil(each),
+        if !given.is_empty() {
+            Self::Given(given.to_vec())
+        } else if connections > each && many(server) {
+            let addresses = connections.div_ceil(each);
+            Self::Loopback { each, addresses }
+        } else {
+            Self::System
         }
     }
 
     /// For connections that are opened and closed again and again.
-    pub(crate) fn churned(server: IpAddr) -> Self {
-        if many(server) {
-            Self {
+    pub(crate) fn churned(server: IpAddr, given: &[IpAddr]) -> Self {
+        if !given.is_empty() {
+            Self::Given(given.to_vec())
+        } else if many(server) {
+            Self::Loopback {
                 each: 1,
                 addresses: FOR_CHURN,
             }
         } else {
-            Self {
-                each: 0,
-                addresses: 1,
-            }
+            Self::System
         }
     }
 
     /// Where a connection comes from; `None`: the system chooses.
-    pub(crate) fn of(self, connection: usize) -> Option<IpAddr> {
-        let place = connection.checked_div(self.each)? % self.addresses;
-        // 127.0.0.2 and so on, up to 127.255.255.254.
-        let offset = u32::try_from(place % 0x00ff_fffc).unwrap_or(0);
-        Some(Ipv4Addr::from_bits(0x7f00_0002 + offset).into())
+    pub(crate) fn of(&self, connection: usize) -> Option<IpAddr> {
+        match self {
+            Self::System => None,
+            Self::Loopback { each, addresses } => {
+                let place = connection / each % addresses;
+                // 127.0.0.2 and so on, up to 127.255.255.254.
+                let offset = u32::try_from(place % 0x00ff_fffc).unwrap_or(0);
+                Some(Ipv4Addr::from_bits(0x7f00_0002 + offset).into())
+            }
+            Self::Given(given) => given.get(connection % given.len()).copied(),
+        }
     }
 }
 
@@ -118,8 +129,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn many_connections_come_from_many_addresses_of_the_loopback() {
         let local = IpAddr::from([127, 0, 0, 1]);
-        assert_eq!(Sources::held(local, 10_000, RANGE).of(0), None);
-        let sources = Sources::held(local, 100_000, RANGE);
+        assert_eq!(Sources::held(local, &[], 10_000, RANGE).of(0), None);
+        let sources = Sources::held(local, &[], 100_000, RANGE);
         for (connection, last) in [(0, 2), (10_586, 2), (10_587, 3), (99_999, 11)] {
             assert_eq!(
                 sources.of(connection),
@@ -127,12 +138,27 @@ mod tests {
             );
         }
         assert_eq!(
-            Sources::churned(local).of(64),
-            Sources::churned(local).of(0)
+            Sources::churned(local, &[]).of(64),
+            Sources::churned(local, &[]).of(0)
         );
         for other in ["192.0.2.1", "::1"] {
-            let sources = Sources::held(other.parse().unwrap(), 100_000, RANGE);
+            let sources = Sources::held(other.parse().unwrap(), &[], 100_000, RANGE);
             assert_eq!(sources.of(99_999), None);
+        }
+    }
+
+    #[test]
+    fn given_addresses_take_turns() {
+        let given = [[192, 0, 2, 1], [192, 0, 2, 2]].map(IpAddr::from);
+        let server = IpAddr::from([127, 0, 0, 1]);
+        for sources in [
+            Sources::held(server, &given, 100_000, RANGE),
+            Sources::churned(server, &given),
+        ] {
+            assert_eq!(
+                [0, 1, 2].map(|place| sources.of(place)),
+                [0, 1, 0].map(|place| Some(given[place]))
+            );
         }
     }
 }

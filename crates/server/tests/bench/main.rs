@@ -532,6 +532,12 @@ fn mistakes_are_one_line_and_exit_code_2() {
         ),
         (&["bench", "tcp://127.0.0.1:1", "--compress"], "ws://"),
         (
+            &["bench", "connect", "tcp://127.0.0.1:1", "-H", "A: b"],
+            "ws://",
+        ),
+        (&["bench", url, "-H", "A"], "'Name: value'"),
+        (&["bench", url, "--source", "localhost"], "--source"),
+        (
             &[
                 "bench",
                 "broadcast",
@@ -615,4 +621,19 @@ fn a_server_that_lets_in_only_some_is_loaded_with_what_it_asks_for() {
         let output = with(&["--origin", "https://elsewhere.example"]);
         complains(&output, "403 Forbidden");
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn connections_come_from_the_addresses_that_are_given() {
+    let (seen, saw) = std::sync::mpsc::channel();
+    let addr = serve(move |socket| {
+        let _ = seen.send(socket.peer_addr().unwrap().ip().to_string());
+    });
+    let args = "--connections 4 --source 127.0.0.7 --source 127.0.0.8 --duration 100ms";
+    bench("idle", addr, args);
+    let from: std::collections::BTreeSet<String> = saw.try_iter().collect();
+    assert!(from.iter().eq(["127.0.0.7", "127.0.0.8"]), "{from:?}");
+    let output = bench("echo", addr, "--source ::1");
+    complains(&output, "same family");
 }
