@@ -12,7 +12,7 @@ use common::client::{
     Client, Received, dial, dial_narrow, exchange, frame, read_all, request, upgrade,
 };
 use common::server::{App, TestServer};
-use common::{noise, until};
+use common::{PATIENCE, noise, until};
 use socket2::SockRef;
 use wirefan_eventloop::{CloseCause, Decision, Message, Timeouts};
 use wirefan_protocol::handshake::Reply;
@@ -150,7 +150,7 @@ fn our_answer_to_a_close_is_not_lost_to_what_comes_in_before_the_socket_is_close
     let may_go_on = Mutex::new(may_go_on);
     let app = App::echo().on_message(move |_, _| {
         entered.send(()).unwrap();
-        may_go_on.lock().unwrap().recv().unwrap();
+        let _ = may_go_on.lock().unwrap().recv_timeout(PATIENCE);
     });
     let server = TestServer::start(app, |builder| builder);
     let mut busy = server.client("/");
@@ -158,11 +158,11 @@ fn our_answer_to_a_close_is_not_lost_to_what_comes_in_before_the_socket_is_close
     upgrade(&mut stream, "/");
     // The Close and the second message are read in one turn.
     busy.send_text("one");
-    has_entered.recv().unwrap();
+    has_entered.recv_timeout(PATIENCE).unwrap();
     stream.write_all(&frame(0x88, b"\x03\xe8bye")).unwrap();
     busy.send_text("two");
     go_on.send(()).unwrap();
-    has_entered.recv().unwrap();
+    has_entered.recv_timeout(PATIENCE).unwrap();
     stream.write_all(&frame(0x8a, b"late")).unwrap();
     go_on.send(()).unwrap();
     assert_eq!(read_all(&mut stream).0, b"\x88\x02\x03\xe8");

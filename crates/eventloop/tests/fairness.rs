@@ -7,6 +7,7 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use common::client::{dial, frame, upgrade};
 use common::server::{App, TestServer};
@@ -106,6 +107,7 @@ fn an_answer_does_not_wait_for_the_mail_behind_it() {
     let busy = server.keep_busy(0);
     // Both are there when the worker looks up again, the message first.
     client.send_text("hello");
+    thread::sleep(Duration::from_millis(50));
     let (release, released) = mpsc::channel::<()>();
     server.note(0, move |_| {
         let _ = released.recv_timeout(2 * PATIENCE);

@@ -1,13 +1,11 @@
 //! [`Asked`]: what the handshakes of a load ask for beside the path, for servers that do not let everybody in.
 
-use std::io;
 use std::sync::Arc;
 
 use clap::Args;
 use wirefan_protocol::Config;
-use wirefan_protocol::handshake::{ClientHandshake, ClientRequest};
+use wirefan_protocol::handshake::{ClientHandshake, ClientRequest, InvalidRequest};
 
-use super::dial::seed;
 use crate::{header, subprotocol};
 
 #[derive(Args, Clone, Debug, Default)]
@@ -31,14 +29,22 @@ impl Asked {
         self.header.is_empty() && self.subprotocol.is_empty() && self.origin.is_none()
     }
 
+    /// What is wrong with it, or with where it is to go.
+    pub(crate) fn mistake(&self, host: &str, path: &str) -> Option<InvalidRequest> {
+        let config = Arc::default();
+        self.start(&config, host, path, [0; 32], &mut Vec::new())
+            .err()
+    }
+
     /// Writes a request for a path.
     pub(crate) fn start(
         &self,
         config: &Arc<Config>,
         host: &str,
         path: &str,
+        seed: [u8; 32],
         request: &mut Vec<u8>,
-    ) -> io::Result<ClientHandshake> {
+    ) -> Result<ClientHandshake, InvalidRequest> {
         let pairs = self.header.iter();
         let headers: Vec<(&str, &str)> = pairs.map(|(name, value)| (&**name, &**value)).collect();
         let protocols: Vec<&str> = self.subprotocol.iter().map(String::as_str).collect();
@@ -46,7 +52,6 @@ impl Asked {
         asked.headers = &headers;
         asked.protocols = &protocols;
         asked.origin = self.origin.as_deref();
-        ClientHandshake::start(Arc::clone(config), asked, seed()?, request)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+        ClientHandshake::start(Arc::clone(config), asked, seed, request)
     }
 }

@@ -95,16 +95,13 @@ impl Dialler {
         })
     }
 
-    /// Writes a request; what is wrong with it is wrong with the URL or the options.
-    pub(crate) fn handshake(
-        &self,
-        room: Option<usize>,
-        request: &mut Vec<u8>,
-    ) -> io::Result<ClientHandshake> {
+    /// Writes a request.
+    fn handshake(&self, room: Option<usize>, request: &mut Vec<u8>) -> io::Result<ClientHandshake> {
         let path = room.map(|room| format!("{}{room}", self.target.path));
         let path = path.as_deref().unwrap_or(&self.target.path);
-        self.asked
-            .start(&self.config, &self.target.authority, path, request)
+        let (host, seed) = (&self.target.authority, seed()?);
+        (self.asked.start(&self.config, host, path, seed, request))
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
     }
 }
 

@@ -8,6 +8,7 @@ use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand, ValueEnum};
+use wirefan_protocol::handshake::InvalidRequest;
 
 use super::asked::Asked;
 use super::target::Target;
@@ -115,7 +116,8 @@ pub(crate) struct Common {
 
     /// Address of this machine to come from; give it again for more, and connections take turns
     ///
-    /// An address has some 28000 ports to one server. On the loopback of Linux there are many without this.
+    /// An address has some 28000 ports to one server, and Linux finds the first 14000 of them fast. To a server on
+    /// 127.0.0.1 it has many addresses without this.
     #[arg(long, value_name = "IP")]
     pub(crate) source: Vec<IpAddr>,
 
@@ -276,6 +278,8 @@ fn message_size(text: &str) -> Result<usize, String> {
 /// Options that cannot hold together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Contradiction {
+    /// A request that cannot be written.
+    Asked(InvalidRequest),
     /// The request to a server that speaks no WebSocket is a constant.
     AskedOfTcp,
     /// A server that speaks no WebSocket compresses nothing.
@@ -291,6 +295,7 @@ pub(crate) enum Contradiction {
 impl fmt::Display for Contradiction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Asked(why) => return write!(f, "the request cannot be sent: {why}"),
             Self::AskedOfTcp => {
                 "--header, --subprotocol and --origin need a ws:// URL: behind tcp:// nobody reads them"
             }
@@ -310,7 +315,11 @@ impl core::error::Error for Contradiction {}
 
 impl Common {
     fn contradiction(&self) -> Option<Contradiction> {
-        (self.url.raw && !self.asked.is_empty()).then_some(Contradiction::AskedOfTcp)
+        if self.url.raw {
+            return (!self.asked.is_empty()).then_some(Contradiction::AskedOfTcp);
+        }
+        let mistake = self.asked.mistake(&self.url.authority, &self.url.path);
+        mistake.map(Contradiction::Asked)
     }
 }
 

@@ -1,7 +1,8 @@
 //! [`check`]: whether this machine lets us open so many connections, before the first one is opened.
 
 use core::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use super::sources::{self, PortRange};
 use crate::limits;
@@ -21,6 +22,8 @@ pub(crate) enum Shortage {
         range: PortRange,
         addresses: usize,
     },
+    /// An address that is none of this machine's.
+    Foreign { source: IpAddr },
     /// An address from which this server cannot be reached.
     Family { source: IpAddr, server: IpAddr },
 }
@@ -40,12 +43,15 @@ impl fmt::Display for Shortage {
             } => write!(
                 f,
                 "this needs {needed} ports and {addresses} x {} are there, from {} to {}: widen \
-                 net.ipv4.ip_local_port_range, use fewer connections or a server on 127.0.0.1, or name more addresses of \
-                 this machine (--source)",
+                 net.ipv4.ip_local_port_range, use fewer connections, or name more addresses of this machine (--source; to \
+                 a server on 127.0.0.1 none have to be named)",
                 range.ports(),
                 range.first,
                 range.last
             ),
+            Self::Foreign { source } => {
+                write!(f, "{source} is no address of this machine (--source)")
+            }
             Self::Family { source, server } => write!(
                 f,
                 "from {source} nobody comes to {server}: --source takes addresses of the same family as the server's"
@@ -63,6 +69,9 @@ pub(crate) fn check(
     server: SocketAddr,
     given: &[IpAddr],
 ) -> Result<(), Shortage> {
+    if let Some(&source) = given.iter().find(|ip| UdpSocket::bind((**ip, 0)).is_err()) {
+        return Err(Shortage::Foreign { source });
+    }
     let needed = connections + RESERVE + threads * PER_THREAD;
     enough(
         needed,
@@ -91,7 +100,7 @@ fn enough(
     if let Some(&source) = given.iter().find(|ip| ip.is_ipv4() != server.is_ipv4()) {
         return Err(Shortage::Family { source, server });
     }
-    let addresses = given.len().max(1);
+    let addresses = given.iter().collect::<BTreeSet<_>>().len().max(1);
     if connections.div_ceil(addresses) > range.ports()
         && (!given.is_empty() || !sources::many(server))
     {
@@ -116,7 +125,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_told_in_one_line_with_a_way_out() {
         let server = IpAddr::from([192, 0, 2, 1]);
-        let given = [2, 3].map(|last| IpAddr::from([192, 0, 2, last]));
+        let given = [2, 3, 3].map(|last| IpAddr::from([192, 0, 2, last]));
         let check = |files, limit, connections, given: &[IpAddr]| {
             enough(files, limit, connections, RANGE, server, given)
         };

@@ -18,8 +18,6 @@ use super::trust::TrustError;
 pub(crate) enum BenchError {
     /// The host cannot be resolved.
     Resolve { url: String, error: io::Error },
-    /// The URL cannot be asked for.
-    Url { url: String, error: io::Error },
     /// There is no TLS to be had.
     Tls { url: String, error: TrustError },
     /// Too many connections for this machine.
@@ -36,7 +34,6 @@ impl fmt::Display for BenchError {
             Self::Resolve { url, error } => {
                 write!(f, "cannot find the host of {url}: {error}; check the name")
             }
-            Self::Url { url, error } => write!(f, "cannot ask for {url}: {error}"),
             Self::Tls { url, error } => write!(f, "{url}: {error}"),
             Self::Shortage(shortage) => shortage.fmt(f),
             Self::Process(unknown) => unknown.fmt(f),
@@ -74,7 +71,7 @@ fn measure(plan: &Plan) -> Result<Results, BenchError> {
     let url = || common.url.to_string();
     let addr = common
         .url
-        .resolve(common.timeout)
+        .resolve(common.timeout, &common.source)
         .map_err(|error| BenchError::Resolve { url: url(), error })?;
     let threads = usize::from(common.threads.get()).min(plan.roles.len());
     preflight::check(plan.roles.len(), threads, addr, &common.source)
@@ -90,11 +87,6 @@ fn measure(plan: &Plan) -> Result<Results, BenchError> {
         config: Arc::new(plan.config()),
         tls,
     };
-    if !dialler.target.raw {
-        dialler
-            .handshake(None, &mut Vec::new())
-            .map_err(|error| BenchError::Url { url: url(), error })?;
-    }
     let server = common.server_pid.map(|pid| Process::new(pid.get()));
     let memory = server
         .map(Process::memory)

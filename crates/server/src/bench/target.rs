@@ -4,7 +4,7 @@ use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 
 use wirefan_eventloop::rustls::pki_types::ServerName;
 
@@ -112,9 +112,14 @@ impl Target {
         ServerName::try_from(self.host.clone()).map_err(io::Error::other)
     }
 
-    /// Looks the host up; of several addresses the first one counts that answers in time.
-    pub(crate) fn resolve(&self, patience: Duration) -> io::Result<SocketAddr> {
-        let addrs: Vec<_> = (&*self.host, self.port).to_socket_addrs()?.collect();
+    /// Looks the host up; of several addresses the first one counts that answers in time. Where we are to come from an
+    /// IPv6 or IPv4 address, others of the host are left out, if it has such a one.
+    pub(crate) fn resolve(&self, patience: Duration, sources: &[IpAddr]) -> io::Result<SocketAddr> {
+        let mut addrs: Vec<_> = (&*self.host, self.port).to_socket_addrs()?.collect();
+        let suits = |addr: &SocketAddr| sources.iter().all(|ip| ip.is_ipv4() == addr.is_ipv4());
+        if addrs.iter().any(suits) {
+            addrs.retain(suits);
+        }
         reachable(&addrs, patience).ok_or_else(|| io::Error::other("it has no address"))
     }
 }
