@@ -87,7 +87,7 @@ enum Task {
     /// Runs a path whose instructions are counted
     #[command(hide = true)]
     Hot { name: String, runs: u64 },
-    /// Echoes until standard input ends, for its instructions to be counted
+    /// Echoes, or sends to others, until standard input ends, for its instructions to be counted
     #[command(hide = true)]
     EchoServer,
     /// Opens connections at once and prints how long the first messages took
@@ -288,6 +288,9 @@ fn compare(options: &Compare) -> Result<(), Error> {
     };
     write_report(&to, "RESULTS.md", &report.markdown(), &report.charts())?;
     println!("every sample is in {}", raw.display());
+    if let Err(why) = report.counts() {
+        println!("this run does not count: {why}");
+    }
     Ok(())
 }
 
