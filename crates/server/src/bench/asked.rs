@@ -1,4 +1,5 @@
 //! [`Asked`]: what the handshakes of a load ask for beside the path, for servers that do not let everybody in.
+#![allow(rustdoc::bare_urls, reason = "this is the text of --help")]
 
 use std::sync::Arc;
 
