@@ -210,8 +210,8 @@ impl Transport {
         }
     }
 
-    /// Lets out what the kernel may hold back since then, with our end behind it. What comes in before the socket is
-    /// closed resets it, and would have it lost.
+    /// Lets out what the kernel may hold back since `write_last`, with our end behind it. What comes in before the socket is
+    /// closed resets it, and would have that lost.
     pub(crate) fn release_last(&self) {
         if let Self::Tcp(stream) = self {
             tcp::release_last(stream);
